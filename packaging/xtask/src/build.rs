@@ -1,0 +1,55 @@
+//! `build`, `check` and `test`. All in the release profile, so that libtorch's C++ shim is compiled once.
+
+use crate::error::Result;
+use crate::process::{cargo, run, timed};
+use crate::setup::{self, Libtorch, Options};
+use crate::{abi, deps, header, layout};
+
+/// Set-up and the whole workspace.
+pub(crate) fn build() -> Result<Libtorch> {
+    let (libtorch, _) = timed("set-up", || setup::run(&Options::default()))?;
+    timed("build", || compile(&libtorch))?;
+    Ok(libtorch)
+}
+
+/// Compile the whole workspace.
+pub(crate) fn compile(libtorch: &Libtorch) -> Result<()> {
+    let mut cargo = cargo("build");
+    libtorch.apply(&mut cargo);
+    run(cargo.args(["--release", "--workspace"]))
+}
+
+/// All that can be said without running the code.
+pub(crate) fn check() -> Result<Libtorch> {
+    let (libtorch, _) = timed("set-up", || setup::run(&Options::default()))?;
+    timed("rustfmt", || run(cargo("fmt").args(["--all", "--check"])))?;
+    timed("deps", || deps::run().and_then(|()| layout::run()))?;
+    timed("header", header::run)?;
+    timed("clippy", || {
+        let mut cargo = cargo("clippy");
+        libtorch.apply(&mut cargo);
+        run(cargo.args([
+            "--release",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]))
+    })?;
+    Ok(libtorch)
+}
+
+/// Everything: `cargo test` last, so that its closing lines are the last words.
+pub(crate) fn test() -> Result<()> {
+    let libtorch = check()?;
+    // The tests load the plugin and run the CLI as a host would: they have to be there first.
+    timed("build", || compile(&libtorch))?;
+    timed("abi", abi::run)?;
+    timed("tests", || {
+        let mut cargo = cargo("test");
+        libtorch.apply(&mut cargo);
+        run(cargo.args(["--release", "--workspace", "--no-fail-fast"]))
+    })?;
+    Ok(())
+}

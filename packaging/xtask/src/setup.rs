@@ -1,0 +1,95 @@
+//! `setup` and `env`: everything the build needs, found or fetched.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::error::{Error, Result};
+use crate::libtorch::Source;
+use crate::packages;
+use crate::process::{self, command, succeeds};
+
+/// Flags of `setup`.
+#[derive(Debug, Default)]
+pub(crate) struct Options {
+    all: bool,
+    verify: bool,
+}
+
+impl Options {
+    pub(crate) fn parse(flags: &[&str]) -> Result<Self> {
+        let mut options = Self::default();
+        for flag in flags {
+            match *flag {
+                "--all" => options.all = true,
+                "--verify" => options.verify = true,
+                _ => return Err(Error::Usage(format!("setup: unknown option {flag}"))),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// Where libtorch is; what a child needs to find it.
+#[derive(Debug)]
+pub(crate) struct Libtorch(PathBuf);
+
+impl Libtorch {
+    /// Let `command` compile, link and run against libtorch.
+    pub(crate) fn apply(&self, command: &mut Command) {
+        command
+            .env("LIBTORCH", &self.0)
+            .env("LD_LIBRARY_PATH", self.library_path());
+    }
+
+    fn library_path(&self) -> OsString {
+        let mut path = self.0.join("lib").into_os_string();
+        if let Some(before) = env::var_os("LD_LIBRARY_PATH").filter(|before| !before.is_empty()) {
+            path.push(":");
+            path.push(before);
+        }
+        path
+    }
+}
+
+/// Install and fetch what is missing. Silent and quick when nothing is.
+pub(crate) fn run(options: &Options) -> Result<Libtorch> {
+    let source = Source::find(options.verify)?;
+    packages::install(options.all, source.needs_fetching())?;
+    rust_components();
+    let folder = source.provide()?;
+    eprintln!("set-up: LIBTORCH={}", folder.display());
+    Ok(Libtorch(folder))
+}
+
+/// Print the lines with which plain cargo finds libtorch.
+pub(crate) fn print_env() -> Result<()> {
+    let Libtorch(folder) = run(&Options::default())?;
+    println!("export LIBTORCH={}", quoted(&folder));
+    println!(
+        "export LD_LIBRARY_PATH={}\"${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}\"",
+        quoted(&folder.join("lib"))
+    );
+    Ok(())
+}
+
+/// rustup's minimal profile comes without them. Not fatal: building needs neither.
+fn rust_components() {
+    for component in ["clippy", "rustfmt"] {
+        let tool = if component == "clippy" {
+            "clippy"
+        } else {
+            "fmt"
+        };
+        if !succeeds(command("cargo").args([tool, "--version"]))
+            && process::run(command("rustup").args(["component", "add", component])).is_err()
+        {
+            eprintln!("set-up: {component} is missing; `cargo xtask check` will fail without it");
+        }
+    }
+}
+
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
+}
