@@ -1,0 +1,8 @@
+//! What the statistical benches share: problems with dithered exposures, exact Gaussian posteriors,
+//! and a table of results.
+
+#![allow(dead_code, reason = "each bench uses a part")]
+
+pub mod exact;
+pub mod problem;
+pub mod report;

@@ -1,0 +1,194 @@
+//! Gaussian noise: y = A x + n with n ~ N(0, S).
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use ndarray::Array2;
+use pellucid_exposure::{Exposure, Geometry, ModelGrid};
+use tch::{Device, Kind, Tensor};
+
+use super::compress::{Compressed, compress};
+use crate::error::PosteriorError;
+use crate::score::Denoiser;
+
+/// Most memory a dense operator may take before it is compressed, bytes.
+const MAX_OPERATOR_BYTES: usize = 4 << 30;
+
+/// The likelihood of stacked exposures in whitened, compressed coordinates, network units:
+/// y = W x + N(0, 1) with W W^T = diag(s2).
+#[derive(Debug)]
+pub struct GaussianLikelihood {
+    /// W, [k, H W] f32.
+    pub w: Tensor,
+    /// y, [k] f64.
+    pub y: Tensor,
+    /// Squared singular values of W, [k] f64.
+    pub s2: Tensor,
+    /// The largest of them.
+    pub s2_max: f64,
+    /// Used pixels of all exposures.
+    pub pixels: usize,
+    device: Device,
+    /// Rows of W in the real Fourier basis, [k, f], and the prior's power there, [f].
+    spectrum: Tensor,
+    power: Tensor,
+    preconditioners: RefCell<HashMap<u64, Rc<Tensor>>>,
+}
+
+impl GaussianLikelihood {
+    /// Builds the operator of `exposures` on `grid`, whitens it with their variance (and
+    /// correlation), and compresses it.
+    ///
+    /// # Units
+    /// x is in network units: surface brightness / `flux_scale` (e-/s).
+    ///
+    /// # Errors
+    /// [`PosteriorError::Exposure`] from the geometry, [`PosteriorError::Numeric`] when a noise
+    /// covariance is not positive definite, [`PosteriorError::Unsupported`] when the operator would
+    /// not fit in memory.
+    pub fn new(
+        exposures: &[Arc<Exposure>],
+        grid: &ModelGrid,
+        denoiser: &dyn Denoiser,
+        flux_scale: f64,
+        device: Device,
+    ) -> Result<Self, PosteriorError> {
+        let n = grid.ny * grid.nx;
+        let mut rows = Vec::new();
+        let mut values = Vec::new();
+        let mut pixels = 0;
+        for exposure in exposures {
+            let geometry = Geometry::new(exposure, grid)?;
+            pixels += geometry.used.len();
+            if pixels * n * 4 > MAX_OPERATOR_BYTES {
+                let what = format!("a problem of {pixels} pixels on {n} model pixels");
+                return Err(PosteriorError::Unsupported { what });
+            }
+            let (w, y) = whiten(exposure, &geometry)?;
+            rows.push(w * flux_scale);
+            values.push(y);
+        }
+        let (w, y) = (Tensor::cat(&rows, 0), Tensor::cat(&values, 0));
+        let power = denoiser.power().to_device(Device::Cpu);
+        Ok(Self::from_whitened(compress(&w, &y, &power)?, &power, pixels, device))
+    }
+
+    fn from_whitened(c: Compressed, power: &Tensor, pixels: usize, device: Device) -> Self {
+        let (spectrum, power) = real_spectrum(&c.w, power);
+        Self {
+            w: c.w.to_device(device),
+            y: c.y.to_device(device),
+            s2_max: c.s2.max().double_value(&[]),
+            s2: c.s2.to_device(device),
+            pixels,
+            device,
+            spectrum: spectrum.to_device(device),
+            power: power.to_device(device),
+            preconditioners: RefCell::default(),
+        }
+    }
+
+    /// The largest rho with rho^2 A A^T <= S, network units.
+    pub fn largest_rho(&self) -> f64 {
+        1.0 / self.s2_max.sqrt().max(f64::MIN_POSITIVE)
+    }
+
+    /// (1 + W C W^T)^-1, [k, k] f64, with C the stationary Gaussian approximation of
+    /// Cov[x_0 | x_sigma]: power sigma^2 P / (sigma^2 + P).
+    ///
+    /// # Errors
+    /// [`PosteriorError::Torch`] when the factorisation fails.
+    pub fn preconditioner(&self, sigma: f64) -> Result<Rc<Tensor>, PosteriorError> {
+        if let Some(known) = self.preconditioners.borrow().get(&sigma.to_bits()) {
+            return Ok(known.clone());
+        }
+        let s2 = sigma * sigma;
+        let c = &self.power * s2 / (&self.power + s2);
+        let scaled = &self.spectrum * c.sqrt();
+        let gram = scaled.matmul(&scaled.tr()).to_kind(Kind::Double);
+        let gram = gram + Tensor::eye(self.w.size()[0], (Kind::Double, self.device));
+        let inverse = Rc::new(gram.f_linalg_cholesky(false)?.cholesky_inverse(false));
+        self.preconditioners.borrow_mut().insert(sigma.to_bits(), inverse.clone());
+        Ok(inverse)
+    }
+}
+
+/// Whitened rows [m, n] f32 (for x in flux units) and values [m] f32 of one exposure.
+fn whiten(exposure: &Exposure, geometry: &Geometry) -> Result<(Tensor, Tensor), PosteriorError> {
+    let nx = geometry.nx;
+    let at: Vec<(usize, usize)> = geometry.used.iter().map(|&i| (i / nx, i % nx)).collect();
+    let a = matrix(&geometry.dense(&exposure.psf));
+    let y: Vec<f64> = at.iter().map(|&p| exposure.pixels[p]).collect();
+    let sigma: Vec<f64> = at.iter().map(|&p| exposure.variance[p].sqrt()).collect();
+    let (y, sigma_column) = (Tensor::from_slice(&y), Tensor::from_slice(&sigma));
+    let Some(correlation) = &exposure.noise_correlation else {
+        let w = a / sigma_column.unsqueeze(1).to_kind(Kind::Float);
+        return Ok((w, (y / sigma_column).to_kind(Kind::Float)));
+    };
+    let covariance = matrix64(&correlation.covariance(&at, &sigma));
+    let factor = factorise(&covariance, &exposure.id)?;
+    let joint = Tensor::cat(&[a.to_kind(Kind::Double), y.unsqueeze(1)], 1);
+    let white = factor.f_linalg_solve_triangular(&joint, false, true, false)?;
+    let n = a.size()[1];
+    let white = white.to_kind(Kind::Float);
+    Ok((white.narrow(1, 0, n).contiguous(), white.select(1, n).contiguous()))
+}
+
+/// Cholesky factor of a noise covariance.
+///
+/// A correlation measured from pixels, and cut off where it drowns, is often just not positive: up
+/// to 1 % of white noise is added until it is.
+pub(crate) fn factorise(covariance: &Tensor, exposure: &str) -> Result<Tensor, PosteriorError> {
+    let mean = covariance.diagonal(0, 0, 1).mean(Kind::Double).double_value(&[]);
+    let eye = Tensor::eye(covariance.size()[0], (Kind::Double, Device::Cpu));
+    for white in [0.0, 1e-5, 1e-4, 1e-3, 1e-2] {
+        if let Ok(factor) = (covariance + &eye * (white * mean)).f_linalg_cholesky(false) {
+            if white > 0.0 {
+                log::warn!(
+                    "exposure {exposure}: the noise correlation is not positive definite; {white} of its variance was added as white noise"
+                );
+            }
+            return Ok(factor);
+        }
+    }
+    Err(PosteriorError::Numeric {
+        what: format!("the noise covariance of exposure {exposure}"),
+        reason: "it is not positive definite, even with 1 % of white noise added".into(),
+    })
+}
+
+fn matrix(a: &Array2<f32>) -> Tensor {
+    let (m, n) = a.dim();
+    let standard = a.as_standard_layout();
+    let values = standard.as_slice().expect("because the layout is standard");
+    Tensor::from_slice(values).reshape([m as i64, n as i64])
+}
+
+fn matrix64(a: &Array2<f64>) -> Tensor {
+    let (m, n) = a.dim();
+    let standard = a.as_standard_layout();
+    let values = standard.as_slice().expect("because the layout is standard");
+    Tensor::from_slice(values).reshape([m as i64, n as i64])
+}
+
+/// Rows of W [k, H W] in an orthonormal real Fourier basis, [k, f], and the power there, [f]: for a
+/// stationary C, W C W^T = spectrum diag(power) spectrum^T.
+fn real_spectrum(w: &Tensor, power: &Tensor) -> (Tensor, Tensor) {
+    let (height, width) = power.size2().expect("because a power spectrum is [H, W]");
+    let half = width / 2 + 1;
+    let spectrum =
+        w.reshape([-1, height, width]).fft_rfft2(None::<&[i64]>, [-2, -1], "ortho");
+    // Columns 1..(W-1)/2 stand for their mirror images too.
+    let mut multiplicity = vec![2f32; half as usize];
+    multiplicity[0] = 1.0;
+    if width % 2 == 0 {
+        multiplicity[half as usize - 1] = 1.0;
+    }
+    let weighted = spectrum * Tensor::from_slice(&multiplicity).sqrt();
+    let flat = |t: Tensor| t.reshape([-1, height * half]);
+    let basis = Tensor::cat(&[flat(weighted.real()), flat(weighted.imag())], 1).contiguous();
+    let p = power.narrow(1, 0, half).reshape([-1]);
+    (basis, Tensor::cat(&[&p, &p], 0))
+}

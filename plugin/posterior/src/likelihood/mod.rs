@@ -1,0 +1,9 @@
+//! Likelihoods p(y | x).
+
+mod compress;
+mod flux_scale;
+mod gaussian;
+
+pub use flux_scale::estimate_flux_scale;
+pub use gaussian::GaussianLikelihood;
+pub(crate) use gaussian::factorise;

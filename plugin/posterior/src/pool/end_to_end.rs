@@ -1,0 +1,194 @@
+//! The engine with a closed-form prior: results, diagnostics, packing, faults.
+
+use super::tests::wait_until;
+use super::*;
+use crate::score::model_file::{Architecture, FORMAT, Metadata, write};
+use crate::sde::Sde;
+use pellucid_exposure::Psf;
+use std::time::Duration;
+
+const SIDE: usize = 16;
+const LONG: Option<Duration> = Some(Duration::from_secs(120));
+
+/// A folder with one prior, `field`, removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("pellucid-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("the temporary folder is writable");
+        let metadata = Metadata {
+            format: FORMAT,
+            kind: "prior".into(),
+            architecture: Architecture::GaussianField {},
+            sde: Sde::Ve { sigma_min: 0.002, sigma_max: 50.0 },
+            image_size: [SIDE, SIDE],
+            channels: 1,
+            pixel_scale_arcsec: 0.1,
+            flux_convention: "surface_brightness".into(),
+            flux_scale: None,
+            licence: "CC0-1.0".into(),
+            trained_on: "closed form".into(),
+            training_steps: 0,
+            training_images: 0,
+        };
+        let shape = [1, SIDE as i64, SIDE as i64];
+        let full = |v: f64| Tensor::full(shape, v, (Kind::Double, Device::Cpu));
+        let tensors = [("mean".to_owned(), full(1.0)), ("power".to_owned(), full(0.04))];
+        write(&dir.join("field.safetensors"), &metadata, &tensors).expect("a writable folder");
+        std::fs::write(dir.join("broken.safetensors"), b"no model").expect("a writable folder");
+        Self(dir)
+    }
+
+    fn engine(&self) -> Engine {
+        let model_dirs = vec![self.0.clone()];
+        let config = EngineConfig { model_dirs, threads: 1, ..EngineConfig::default() };
+        Engine::create(config).expect("a valid configuration")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn grid() -> ModelGrid {
+    ModelGrid::new(SIDE, SIDE, 30.0, -5.0, 0.1).expect("a valid grid")
+}
+
+/// A flat image of brightness 1 with a reproducible ripple of one sigma.
+fn exposure(sigma: f64) -> Arc<Exposure> {
+    let shape = (SIDE, SIDE);
+    let pixels = Array2::from_shape_fn(shape, |(y, x)| {
+        1.0 + sigma * if (y * 7 + x * 3) % 5 < 2 { 1.2 } else { -0.8 }
+    });
+    let psf = Psf::new(ndarray::arr2(&[[0.0, 0.1, 0.0], [0.2, 1.0, 0.1], [0.0, 0.1, 0.0]]), 1, true);
+    let good = Array2::from_shape_fn(shape, |p| p != (3, 4));
+    let variance = Array2::from_elem(shape, sigma * sigma);
+    let psf = Arc::new(psf.expect("a valid PSF"));
+    let exposure = Exposure::new("flat", pixels, variance, good, Arc::new(grid()), psf);
+    Arc::new(exposure.expect("a valid exposure"))
+}
+
+/// Few steps: these tests are about the engine.
+fn options() -> Options {
+    Options {
+        steps: Some(5),
+        sweeps: Some(1),
+        sweep_steps: Some(2),
+        finish_steps: Some(2),
+        flux_scale: Some(1.0),
+        ..Options::default()
+    }
+}
+
+fn spec(seed: u64, n_samples: usize) -> JobSpec {
+    JobSpec {
+        exposures: vec![exposure(0.2)],
+        grid: grid(),
+        prior: "field".into(),
+        likelihood: "gaussian".into(),
+        options: options(),
+        n_samples,
+        seed,
+        priority: 0,
+        on_state: None,
+    }
+}
+
+fn finished(job: &Job) -> Arc<Posterior> {
+    let state = job.wait(LONG).expect("in time");
+    assert_eq!(state, JobState::Done, "{:?}", job.result().err());
+    job.result().expect("done")
+}
+
+#[test]
+fn a_job_from_submission_to_diagnostics() {
+    let folder = Folder::new("whole-job");
+    let engine = folder.engine();
+    let job = engine.submit(spec(1, 11)).expect("a valid job");
+    let posterior = finished(&job);
+    assert_eq!(posterior.samples.dim(), (11, 1, SIDE, SIDE));
+    let fit = &posterior.diagnostics.exposures[0];
+    assert_eq!(fit.dof, SIDE * SIDE - 1);
+    let mean = posterior.mean();
+    let predicted = engine.predict(&posterior.exposures, &grid(), &mean).expect("valid");
+    let model = posterior.model(None, 0).expect("there is a mean");
+    let worst = |d: Array2<f32>| d.iter().fold(0f32, |m, v| m.max(v.abs()));
+    assert!(worst(&predicted[0] - &model) < 1e-5);
+    let residual = posterior.residual(Some(2), 0).expect("there is a sample 2");
+    assert!(residual[[3, 4]].is_nan());
+    let chi2: f32 = residual.iter().filter(|r| r.is_finite()).map(|r| (r / 0.2).powi(2)).sum();
+    assert!((f64::from(chi2) / fit.chi2[2] - 1.0).abs() < 1e-4);
+    assert!(posterior.model(Some(11), 0).is_err() && posterior.residual(None, 1).is_err());
+
+    let provenance = &posterior.provenance;
+    assert_eq!((&provenance["seed"], provenance["prior"]["sha256"].is_string()), (&1.into(), true));
+    assert!(engine.memory().results_held > 0);
+    let names: Vec<String> = engine.models().into_iter().map(|m| m.name).collect();
+    assert!(names.contains(&"field".into()) && names.contains(&"broken".into()));
+    drop(engine);
+    assert!(posterior.samples.iter().all(|v| v.is_finite()));
+}
+
+#[test]
+fn samples_are_the_same_bits_in_any_company() {
+    let folder = Folder::new("same-bits");
+    let alone = finished(&folder.engine().submit(spec(5, 3)).expect("valid"));
+    let engine = folder.engine();
+    let other = JobSpec { exposures: vec![exposure(0.05); 2], ..spec(4, 5) };
+    let jobs = [other, spec(5, 3), spec(6, 13)].map(|spec| engine.submit(spec).expect("valid"));
+    let beside = finished(&jobs[1]);
+    let bits = |p: &Posterior| p.samples.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+    assert!(bits(&alone) == bits(&beside));
+    let extended = finished(&engine.submit(spec(5, 16)).expect("valid"));
+    assert!(bits(&alone)[..] == bits(&extended)[..3 * SIDE * SIDE]);
+    jobs.iter().for_each(|job| drop(finished(job)));
+    drop((jobs, alone, beside, extended));
+    // The worker lets go of the last job a moment after it has announced the end.
+    wait_until(|| engine.memory().results_held == 0);
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    let folder = Folder::new("refusals");
+    let engine = folder.engine();
+    let refuse = |spec: JobSpec| engine.submit(spec).err().expect("refused");
+    use PosteriorError as E;
+    assert!(matches!(refuse(spec(1, 0)), E::Config { .. }));
+    assert!(matches!(refuse(JobSpec { exposures: vec![], ..spec(1, 1) }), E::Config { .. }));
+    assert!(matches!(refuse(JobSpec { prior: "none".into(), ..spec(1, 1) }), E::Model { .. }));
+    assert!(matches!(
+        refuse(JobSpec { likelihood: "slic".into(), ..spec(1, 1) }),
+        E::Unsupported { .. }
+    ));
+    assert!(matches!(refuse(spec(1, usize::MAX / 8)), E::Memory { .. }));
+    let cuda = EngineConfig { device: "cuda:0".into(), ..EngineConfig::default() };
+    assert!(matches!(Engine::create(cuda).err(), Some(E::Unsupported { .. })));
+    assert!(engine.estimate(&spec(1, 4)).expect("valid").host_bytes > 0);
+
+    let small = ModelGrid { ny: 8, nx: 8, ..grid() };
+    for spec in [
+        JobSpec { prior: "broken".into(), ..spec(1, 1) },
+        JobSpec { grid: small, ..spec(1, 1) },
+        JobSpec { grid: ModelGrid { ra_deg: 200.0, ..grid() }, ..spec(1, 1) },
+    ] {
+        let job = engine.submit(spec).expect("only the work shows it");
+        assert_eq!(job.wait(LONG).expect("in time"), JobState::Failed);
+    }
+    finished(&engine.submit(spec(1, 1)).expect("the engine goes on"));
+}
+
+#[test]
+fn cancelling_a_real_job() {
+    let folder = Folder::new("cancel");
+    let engine = folder.engine();
+    let job = engine.submit(spec(1, 100_000)).expect("valid");
+    while job.progress().step == 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    job.cancel();
+    assert_eq!(job.wait(Some(Duration::ZERO)).expect("at once"), JobState::Cancelled);
+    finished(&engine.submit(spec(2, 1)).expect("the worker is free"));
+}

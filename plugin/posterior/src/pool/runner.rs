@@ -1,0 +1,285 @@
+//! The runner that samples with libtorch.
+
+use super::catalogue::Catalogue;
+use super::job::JobSpec;
+use super::memory::result_bytes;
+use super::options::Precision;
+use super::posterior::{Held, Posterior, mean_of};
+use super::queue::Tally;
+use super::worker::{Draw, Runner};
+use crate::diagnostics::{Cost, Diagnostics, ExposureDiagnostics};
+use crate::error::PosteriorError;
+use crate::forward_model::{ExposureOperator, ForwardModel};
+use crate::likelihood::{GaussianLikelihood, estimate_flux_scale};
+use crate::sampler::{self, BatchOutcome, Observer, Slot, SlotOutcome};
+use crate::score::model_file::PriorModel;
+use ndarray::{Array2, Array3, Array4, Axis, concatenate};
+use pellucid_exposure::Exposure;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::SystemTime;
+use tch::{Device, Kind, Tensor};
+
+/// Images that pass the forward model at a time.
+const PREDICT_BATCH: usize = 16;
+
+/// Models and jobs of one worker, on one device.
+pub(super) struct TorchRunner {
+    device: Device,
+    threads: usize,
+    catalogue: Catalogue,
+    models: Vec<CachedModel>,
+    results_held: Arc<AtomicU64>,
+}
+
+struct CachedModel {
+    path: PathBuf,
+    precision: Precision,
+    modified: Option<SystemTime>,
+    model: Rc<PriorModel>,
+}
+
+/// A job ready to sample.
+pub(super) struct Prepared {
+    model: Rc<PriorModel>,
+    likelihood: Rc<GaussianLikelihood>,
+    flux_scale: f64,
+}
+
+impl TorchRunner {
+    /// A runner for the calling thread, which will use `threads` threads inside libtorch.
+    pub fn on_cpu(catalogue: Catalogue, results_held: Arc<AtomicU64>, threads: usize) -> Self {
+        tch::set_num_threads(threads.try_into().unwrap_or(i32::MAX));
+        Self { device: Device::Cpu, threads, catalogue, models: Vec::new(), results_held }
+    }
+
+    /// The model of a job, loaded once per file and precision until the file changes.
+    fn model(&mut self, spec: &JobSpec) -> Result<Rc<PriorModel>, PosteriorError> {
+        let path = self.catalogue.resolve(&spec.prior)?;
+        let modified = path.metadata().and_then(|m| m.modified()).ok();
+        let precision = spec.options.precision;
+        let known = |m: &CachedModel| m.path == path && m.precision == precision;
+        if let Some(at) = self.models.iter().position(known) {
+            if self.models[at].modified == modified {
+                return Ok(self.models[at].model.clone());
+            }
+            self.models.swap_remove(at);
+        }
+        let model = Rc::new(PriorModel::load(&path, self.device, precision)?);
+        self.models.push(CachedModel { path, precision, modified, model: model.clone() });
+        Ok(model)
+    }
+
+    fn provenance(&self, spec: &JobSpec, prepared: &Prepared) -> serde_json::Value {
+        let exposures: Vec<_> = spec
+            .exposures
+            .iter()
+            .map(|e| json!({ "id": e.id, "sha256": hash_data(e), "psf_sha256": hash_psf(e) }))
+            .collect();
+        json!({
+            "pellucid": env!("CARGO_PKG_VERSION"),
+            "prior": {
+                "name": spec.prior,
+                "sha256": prepared.model.sha256,
+                "licence": prepared.model.metadata.licence,
+            },
+            "likelihood": spec.likelihood,
+            "options": spec.options,
+            "flux_scale": prepared.flux_scale,
+            "grid": spec.grid,
+            "n_samples": spec.n_samples,
+            "seed": spec.seed,
+            "device": "cpu",
+            "threads": self.threads,
+            "exposures": exposures,
+        })
+    }
+}
+
+impl Runner for TorchRunner {
+    type Prepared = Prepared;
+
+    fn prepare(&mut self, spec: &JobSpec) -> Result<Prepared, PosteriorError> {
+        let model = self.model(spec)?;
+        let [ny, nx] = model.metadata.image_size;
+        if (ny, nx) != (spec.grid.ny, spec.grid.nx) {
+            return Err(PosteriorError::Shape {
+                what: "model grid".into(),
+                need: format!("[{ny}, {nx}], the size of prior {}", spec.prior),
+                got: format!("[{}, {}]", spec.grid.ny, spec.grid.nx),
+            });
+        }
+        let flux_scale = match spec.options.flux_scale {
+            Some(scale) => scale,
+            None => estimate_flux_scale(&spec.exposures, &spec.grid, &*model.denoiser)?,
+        };
+        let likelihood = GaussianLikelihood::new(
+            &spec.exposures,
+            &spec.grid,
+            &*model.denoiser,
+            flux_scale,
+            self.device,
+        )?;
+        Ok(Prepared { model, likelihood: Rc::new(likelihood), flux_scale })
+    }
+
+    fn sample(
+        &mut self,
+        draws: &[Draw<'_, Prepared>],
+        observer: &mut dyn Observer,
+    ) -> Result<BatchOutcome, PosteriorError> {
+        let lead = &draws[0];
+        let model = &lead.prepared.model;
+        if draws.iter().any(|draw| !Rc::ptr_eq(&draw.prepared.model, model)) {
+            let reason = "the file changed between two jobs".into();
+            return Err(PosteriorError::Model { path: model.path.clone(), reason });
+        }
+        let slots: Vec<Slot> = draws
+            .iter()
+            .map(|draw| Slot {
+                likelihood: draw.prepared.likelihood.clone(),
+                seed: draw.spec.seed,
+                sample: draw.sample as u64,
+            })
+            .collect();
+        sampler::run(model, &slots, &lead.spec.options.sampler_options()?, observer)
+    }
+
+    fn finish(
+        &mut self,
+        spec: &JobSpec,
+        prepared: &Prepared,
+        tally: Tally,
+    ) -> Result<Posterior, PosteriorError> {
+        let cost = cost(&tally, prepared.flux_scale);
+        let (samples, sample_errors) =
+            images(tally.slots, prepared.flux_scale, (spec.grid.ny, spec.grid.nx))?;
+        let forward = ForwardModel::new(&spec.exposures, &spec.grid, Kind::Float, Device::Cpu)?;
+        let mean = mean_of(&samples, &sample_errors).insert_axis(Axis(0)).insert_axis(Axis(0));
+        let models = predict(&forward, &concatenate![Axis(0), samples, mean])?;
+        let mut judged = Vec::with_capacity(models.len());
+        let mut used = Vec::with_capacity(models.len());
+        for ((exposure, operator), models) in
+            spec.exposures.iter().zip(forward.exposures()).zip(&models)
+        {
+            judged.push(ExposureDiagnostics::new(exposure, operator.used(), models)?);
+            used.push(mask(operator, exposure.pixels.dim()));
+        }
+        let diagnostics = Diagnostics::new(judged, samples.view(), cost);
+        let data: usize = spec.exposures.iter().map(|e| e.pixels.len()).sum();
+        let image = spec.grid.ny * spec.grid.nx;
+        let bytes = result_bytes(spec.n_samples as u64, image as u64, data as u64);
+        Ok(Posterior {
+            samples,
+            sample_errors,
+            exposures: spec.exposures.clone(),
+            grid: spec.grid.clone(),
+            diagnostics,
+            provenance: self.provenance(spec, prepared),
+            models,
+            used,
+            _held: Held::new(&self.results_held, bytes),
+        })
+    }
+}
+
+fn cost(tally: &Tally, flux_scale: f64) -> Cost {
+    let count = |of: fn(&SlotOutcome) -> usize| tally.slots.iter().flatten().map(of).collect();
+    Cost {
+        flux_scale,
+        network_evaluations: tally.network_evaluations,
+        network_time_share: tally.network_seconds / tally.total_seconds,
+        sampling_seconds: tally.total_seconds,
+        cg_iterations: count(|slot| slot.cg_iterations),
+        cg_breakdowns: count(|slot| slot.cg_breakdowns),
+    }
+}
+
+/// Samples [n, 1, ny, nx] in flux, NaN where a sample failed, and why it did.
+///
+/// # Errors
+/// [`PosteriorError::Numeric`] when every sample failed.
+pub(super) fn images(
+    slots: Vec<Option<SlotOutcome>>,
+    flux_scale: f64,
+    (ny, nx): (usize, usize),
+) -> Result<(Array4<f32>, Vec<Option<String>>), PosteriorError> {
+    let mut pixels = Vec::with_capacity(slots.len() * ny * nx);
+    let mut errors = Vec::with_capacity(slots.len());
+    for slot in slots.iter().flatten() {
+        match &slot.image {
+            Ok(image) if image.len() == ny * nx && image.iter().all(|v| v.is_finite()) => {
+                pixels.extend(image.iter().map(|v| (f64::from(*v) * flux_scale) as f32));
+                errors.push(None);
+            }
+            bad => {
+                pixels.extend(std::iter::repeat_n(f32::NAN, ny * nx));
+                let reason = bad.as_ref().err().cloned();
+                errors.push(Some(reason.unwrap_or_else(|| "the sample is not finite".into())));
+            }
+        }
+    }
+    if let Some(reason) = errors.iter().flatten().next()
+        && errors.iter().all(Option::is_some)
+    {
+        let what = format!("all {} samples failed", errors.len());
+        return Err(PosteriorError::Numeric { what, reason: reason.clone() });
+    }
+    let samples = Array4::from_shape_vec((errors.len(), 1, ny, nx), pixels);
+    Ok((samples.expect("one image was pushed per sample"), errors))
+}
+
+/// A x of images [n, 1, H, W]: per exposure [n, ny, nx].
+fn predict(forward: &ForwardModel, x: &Array4<f32>) -> Result<Vec<Array3<f32>>, PosteriorError> {
+    let mut parts = vec![Vec::new(); forward.exposures().len()];
+    for chunk in x.axis_chunks_iter(Axis(0), PREDICT_BATCH) {
+        let shape = chunk.shape().iter().map(|&n| n as i64).collect::<Vec<_>>();
+        let values: Vec<f32> = chunk.iter().copied().collect();
+        let predicted = forward.apply(&Tensor::from_slice(&values).f_view(&shape[..])?)?;
+        for (part, y) in parts.iter_mut().zip(&predicted) {
+            part.push(to_array3(y)?);
+        }
+    }
+    let join = |parts: Vec<Array3<f32>>| {
+        let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
+        concatenate(Axis(0), &views).expect("the chunks of one exposure differ in length only")
+    };
+    Ok(parts.into_iter().map(join).collect())
+}
+
+/// A tensor [n, y, x] as an array.
+pub(super) fn to_array3(tensor: &Tensor) -> Result<Array3<f32>, PosteriorError> {
+    let (n, ny, nx) = tensor.size3()?;
+    let flat = Vec::<f32>::try_from(tensor.to_kind(Kind::Float).f_reshape([-1])?)?;
+    let shape = (n as usize, ny as usize, nx as usize);
+    Ok(Array3::from_shape_vec(shape, flat).expect("a tensor has as many values as its shape says"))
+}
+
+fn mask(operator: &ExposureOperator, shape: (usize, usize)) -> Array2<bool> {
+    let mut mask = Array2::from_elem(shape, false);
+    operator.used().iter().for_each(|i| mask[[i / shape.1, i % shape.1]] = true);
+    mask
+}
+
+fn hash_data(exposure: &Exposure) -> String {
+    let mut hash = Sha256::new();
+    for values in [&exposure.pixels, &exposure.variance] {
+        values.iter().for_each(|v| hash.update(v.to_le_bytes()));
+    }
+    exposure.good.iter().for_each(|good| hash.update([u8::from(*good)]));
+    hex(hash)
+}
+
+fn hash_psf(exposure: &Exposure) -> String {
+    let mut hash = Sha256::new();
+    exposure.kernel().iter().for_each(|v| hash.update(v.to_le_bytes()));
+    hex(hash)
+}
+
+fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,87 @@
+//! The calibrated sampler: guided descent to rho, exact split-Gibbs sweeps, prior-only finish.
+//!
+//! Where rho^2 W W^T <= 1 the likelihood of x_rho = x_0 + rho z is known exactly:
+//! p(y | x_rho) = N(W x_rho, 1 - rho^2 W W^T), and x_0 is independent of y given x_rho. So a Gibbs
+//! sweep that draws x_0 from the prior's reverse SDE and x_rho from its Gaussian conditional leaves
+//! the posterior invariant, whatever the guidance left wrong.
+
+use tch::{Kind, Tensor};
+
+use super::SamplerOptions;
+use super::batch::{Batch, DataVectors};
+use super::guidance::guide;
+use super::solver::{Multistep, geometric, level_tensor, reverse_prior};
+use crate::error::PosteriorError;
+use crate::rng::normal;
+
+/// Margin between rho and the level at which 1 - rho^2 W W^T turns singular.
+const RHO_MARGIN: f64 = 0.95;
+/// The prior-only stages end this far below rho, or at the net's smallest level.
+const FINISH_RATIO: f64 = 1.0 / 100.0;
+
+/// Draws one posterior sample a row, [B, 1, H, W].
+pub(super) fn sample(batch: &mut Batch<'_>, o: &SamplerOptions) -> Result<Tensor, PosteriorError> {
+    let [smallest, largest] = batch.model.metadata.sde.noise_range();
+    // Little data: rho would lie above the prior's largest level, where nothing is left to guide.
+    let rho = batch.per_row(|l| (RHO_MARGIN * l.largest_rho()).min(0.5 * largest));
+    // Data sharper than the net's smallest level: there is no room for sweeps below it.
+    let sweeps = if rho.iter().all(|&r| r > smallest) { o.sweeps } else { 0 };
+    let bottom: Vec<f64> = rho.iter().map(|&r| r.max(smallest)).collect();
+    let end: Vec<f64> = bottom.iter().map(|&r| (r * FINISH_RATIO).max(smallest)).collect();
+    batch.steps_total = o.steps + sweeps * o.sweep_steps + o.finish_steps;
+
+    let mut x = batch.noise() * largest;
+    let grids: Vec<Vec<f64>> = bottom.iter().map(|&b| geometric(largest, b, o.steps)).collect();
+    let level = |i: usize| -> Vec<f64> { grids.iter().map(|grid| grid[i]).collect() };
+    let mut solver = Multistep::default();
+    for i in 0..o.steps {
+        let guided = guide(batch, &x, &level(i), o.cg_iterations)?;
+        let z = batch.noise();
+        x = solver.step(&x, guided, &level(i), &level(i + 1), &z);
+        batch.tick()?;
+    }
+    if rho.iter().any(|&r| r <= smallest) {
+        // Guided all the way: the last step is the guided mean at the smallest level.
+        return guide(batch, &x, &bottom, o.cg_iterations);
+    }
+    for _ in 0..sweeps {
+        let x0 = prior_only(batch, &x, &bottom, &end, o.sweep_steps)?;
+        x = condition(batch, &x0, &rho);
+    }
+    prior_only(batch, &x, &bottom, &end, o.finish_steps)
+}
+
+/// x_0 from the prior's reverse SDE, started at x with noise level `from`.
+fn prior_only(
+    batch: &mut Batch<'_>,
+    x: &Tensor,
+    from: &[f64],
+    to: &[f64],
+    steps: usize,
+) -> Result<Tensor, PosteriorError> {
+    let (net, rngs, mut progress) = batch.net_and_rngs();
+    reverse_prior(net, x, from, to, steps, rngs, || progress.tick())
+        .ok_or(PosteriorError::Cancelled)
+}
+
+/// x_rho ~ p(x_rho | x_0, y) by Matheron's rule: z = x_0 + rho xi and e ~ N(0, 1 - rho^2 W W^T) are
+/// a joint draw of x_rho and y's noise, whose innovation has unit covariance;
+/// x_rho = z + rho^2 W^T (y - W z - e).
+fn condition(batch: &mut Batch<'_>, x0: &Tensor, rho: &[f64]) -> Tensor {
+    let rho_column = level_tensor(rho, x0.device()).reshape([-1, 1, 1, 1]);
+    let z = x0 + batch.noise() * &rho_column;
+    let rho2 = Tensor::from_slice(rho).square().unsqueeze(1).to_device(x0.device());
+    let residual = batch.residual(&z);
+    let mut innovation: DataVectors = Vec::with_capacity(residual.len());
+    for (g, r) in residual.iter().enumerate() {
+        let (s2, rows) = (batch.groups[g].likelihood.s2.shallow_clone(), batch.groups[g].rows.clone());
+        // Only the group's own streams advance.
+        let shape = [s2.size()[0]];
+        let e = normal(&mut batch.rngs[rows.clone()], &shape, x0.device()).to_kind(Kind::Double);
+        let padded = r.zeros_like();
+        padded.narrow(0, rows.start as i64, rows.len() as i64).copy_(&e);
+        let deviation = (-(&rho2 * &s2) + 1.0).clamp_min(0.0).sqrt();
+        innovation.push(r - padded * deviation);
+    }
+    z + batch.adjoint(&innovation) * rho_column.square()
+}

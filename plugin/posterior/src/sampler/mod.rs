@@ -1,0 +1,153 @@
+//! Samplers of the posterior p(x | y) for Gaussian noise.
+//!
+//! State: images x [B, 1, H, W] in network units, in the scaled variable x_t / mu(t) (see
+//! [`crate::sde`]). A batch always has [`CPU_BATCH`] rows: a matrix product of another shape may
+//! round differently, and a sample must not depend on what it was batched with.
+
+mod batch;
+mod calibrated;
+mod convolved;
+mod guidance;
+pub mod solver;
+
+use std::ops::ControlFlow;
+use std::rc::Rc;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use crate::error::PosteriorError;
+use crate::likelihood::GaussianLikelihood;
+use crate::score::model_file::PriorModel;
+
+/// Rows of every batch.
+pub const CPU_BATCH: usize = 8;
+
+/// Which sampler.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SamplerKind {
+    /// Moment-matched guidance, split-Gibbs sweeps, prior-only finish.
+    #[default]
+    Calibrated,
+    /// The convolved-likelihood approximation with Euler-Maruyama (Adam et al. 2023).
+    Convolved,
+}
+
+/// Settings of a sampler.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SamplerOptions {
+    /// Which sampler.
+    pub kind: SamplerKind,
+    /// Guided steps (`calibrated`, default 25) or Euler-Maruyama steps (`convolved`, default 1000).
+    pub steps: usize,
+    /// Split-Gibbs sweeps.
+    pub sweeps: usize,
+    /// Steps of the prior-only reverse SDE in each sweep.
+    pub sweep_steps: usize,
+    /// Steps of the prior-only finish.
+    pub finish_steps: usize,
+    /// Conjugate-gradient iterations a guided step.
+    pub cg_iterations: usize,
+}
+
+impl SamplerOptions {
+    /// The defaults of `kind`.
+    pub fn new(kind: SamplerKind) -> Self {
+        let steps = match kind {
+            SamplerKind::Calibrated => 25,
+            SamplerKind::Convolved => 1000,
+        };
+        Self { kind, steps, sweeps: 3, sweep_steps: 10, finish_steps: 12, cg_iterations: 2 }
+    }
+}
+
+/// One sample to draw.
+#[derive(Clone, Debug)]
+pub struct Slot {
+    /// The job's likelihood; slots of one job share it.
+    pub likelihood: Rc<GaussianLikelihood>,
+    /// Seed of the job.
+    pub seed: u64,
+    /// Number of the sample in the job.
+    pub sample: u64,
+}
+
+/// Told of progress after every step of the batch.
+pub trait Observer {
+    /// `done` of `total` steps; `Break` cancels the batch.
+    fn step(&mut self, done: usize, total: usize) -> ControlFlow<()>;
+}
+
+/// One drawn sample.
+#[derive(Clone, Debug)]
+pub struct SlotOutcome {
+    /// The image [H * W] in network units, or why there is none.
+    pub image: Result<Vec<f32>, String>,
+    /// Conjugate-gradient iterations begun.
+    pub cg_iterations: usize,
+    /// Iterations stopped because the denoiser's Jacobian was not positive along the direction.
+    pub cg_breakdowns: usize,
+}
+
+/// A finished batch.
+#[derive(Clone, Debug)]
+pub struct BatchOutcome {
+    /// One outcome a slot, in the order given.
+    pub slots: Vec<SlotOutcome>,
+    /// Evaluations of the network (a vector-Jacobian product counts as one).
+    pub network_evaluations: usize,
+    /// Seconds inside them.
+    pub network_seconds: f64,
+    /// Seconds of the whole batch.
+    pub total_seconds: f64,
+}
+
+/// Draws one posterior sample for each of at most [`CPU_BATCH`] slots.
+///
+/// # Errors
+/// [`PosteriorError::Cancelled`] when the observer says so, [`PosteriorError::Config`] for options
+/// out of range or a wrong number of slots, [`PosteriorError::Torch`]. A sample that leaves the
+/// finite numbers fails alone, in its [`SlotOutcome`].
+pub fn run(
+    model: &PriorModel,
+    slots: &[Slot],
+    options: &SamplerOptions,
+    observer: &mut dyn Observer,
+) -> Result<BatchOutcome, PosteriorError> {
+    let started = Instant::now();
+    for (what, value) in [
+        ("steps", options.steps),
+        ("sweep_steps", options.sweep_steps),
+        ("finish_steps", options.finish_steps),
+    ] {
+        if !(1..=100_000).contains(&value) {
+            return Err(PosteriorError::config(what, "1 to 100000", value));
+        }
+    }
+    if slots.is_empty() || slots.len() > CPU_BATCH {
+        return Err(PosteriorError::config("slots", format!("1 to {CPU_BATCH}"), slots.len()));
+    }
+    let _no_grad = tch::no_grad_guard();
+    let mut batch = batch::Batch::new(model, slots, observer);
+    let x = match options.kind {
+        SamplerKind::Calibrated => calibrated::sample(&mut batch, options)?,
+        SamplerKind::Convolved => convolved::sample(&mut batch, options)?,
+    };
+    let images = batch.images(&x.to_kind(Kind::Float))?;
+    Ok(BatchOutcome {
+        slots: batch.outcomes(images),
+        network_evaluations: batch.evaluations(),
+        network_seconds: batch.network_seconds(),
+        total_seconds: started.elapsed().as_secs_f64(),
+    })
+}
+
+fn finite(image: &Tensor) -> Result<Vec<f32>, String> {
+    let values = Vec::<f32>::try_from(image.flatten(0, -1)).map_err(|e| e.to_string())?;
+    match values.iter().position(|v| !v.is_finite()) {
+        None => Ok(values),
+        Some(at) => Err(format!("the sample left the finite numbers (pixel {at} is {})", values[at])),
+    }
+}

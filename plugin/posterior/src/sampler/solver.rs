@@ -1,0 +1,90 @@
+//! SDE-DPM-Solver++(2M) in the scaled variable, and the prior-only reverse SDE built on it.
+
+use tch::{Device, Tensor};
+
+use crate::rng::{SampleRng, normal};
+use crate::score::Denoiser;
+
+/// Noise levels of every slot at one step, f64 on the host: slots of different jobs walk different grids.
+pub type Levels = Vec<f64>;
+
+/// A geometric grid of `steps` + 1 noise levels from `from` down to `to`.
+pub fn geometric(from: f64, to: f64, steps: usize) -> Vec<f64> {
+    let ratio = (to / from).ln();
+    (0..=steps).map(|i| from * (ratio * i as f64 / steps as f64).exp()).collect()
+}
+
+/// The f32 tensor [B] of `levels`.
+pub fn level_tensor(levels: &[f64], device: Device) -> Tensor {
+    let values: Vec<f32> = levels.iter().map(|&l| l as f32).collect();
+    Tensor::from_slice(&values).to_device(device)
+}
+
+fn column(values: impl Iterator<Item = f64>, device: Device) -> Tensor {
+    level_tensor(&values.collect::<Vec<_>>(), device).reshape([-1, 1, 1, 1])
+}
+
+/// State of the multistep solver: the denoised image and log-step before this one.
+#[derive(Debug, Default)]
+pub struct Multistep {
+    previous: Option<(Tensor, Vec<f64>)>,
+}
+
+impl Multistep {
+    /// One step of SDE-DPM-Solver++(2M), the data-prediction form for mu = 1
+    /// (Lu et al. 2022, arXiv 2211.01095, algorithm 3 and eq. 18), with q = sigma_to / sigma_from,
+    /// h = -ln q and r = h_previous / h:
+    ///
+    /// x <- q^2 x + (1 - q^2) [D + (D - D_previous) / (2 r)] + sigma_to sqrt(1 - q^2) z
+    ///
+    /// # Shapes
+    /// x, d, z [B, 1, H, W]; from and to hold B levels.
+    pub fn step(&mut self, x: &Tensor, d: Tensor, from: &[f64], to: &[f64], z: &Tensor) -> Tensor {
+        let device = x.device();
+        let pairs = || from.iter().zip(to);
+        let h: Vec<f64> = pairs().map(|(f, t)| (f / t).ln()).collect();
+        let q2 = column(pairs().map(|(f, t)| (t / f).powi(2)), device);
+        let noise = column(pairs().map(|(f, t)| t * (1.0 - (t / f).powi(2)).sqrt()), device);
+        let target = match &self.previous {
+            Some((before, h_before)) => {
+                let half = column(h.iter().zip(h_before).map(|(h, hb)| 0.5 * h / hb), device);
+                &d + half * (&d - before)
+            }
+            None => d.shallow_clone(),
+        };
+        self.previous = Some((d, h));
+        &q2 * x + (1.0 - &q2) * target + noise * z
+    }
+}
+
+/// Draws x_0 given x at noise level `from` by the prior's reverse SDE: `steps` solver steps on a
+/// geometric grid from `from` down to `to`, then the denoised image.
+///
+/// # Shapes
+/// x [B, 1, H, W]; from and to hold B levels.
+pub fn reverse_prior(
+    net: &dyn Denoiser,
+    x: &Tensor,
+    from: &[f64],
+    to: &[f64],
+    steps: usize,
+    rngs: &mut [SampleRng],
+    mut observe: impl FnMut() -> bool,
+) -> Option<Tensor> {
+    let device = x.device();
+    let grids: Vec<_> = from.iter().zip(to).map(|(&f, &t)| geometric(f, t, steps)).collect();
+    let at = |i: usize| -> Levels { grids.iter().map(|g| g[i]).collect() };
+    let shape = &x.size()[1..];
+    let mut x = x.shallow_clone();
+    let mut solver = Multistep::default();
+    for i in 0..steps {
+        let (from, to) = (at(i), at(i + 1));
+        let d = net.denoise(&x, &level_tensor(&from, device));
+        let z = normal(rngs, shape, device);
+        x = solver.step(&x, d, &from, &to, &z);
+        if !observe() {
+            return None;
+        }
+    }
+    Some(net.denoise(&x, &level_tensor(&at(steps), device)))
+}

@@ -1,0 +1,376 @@
+//! Model files: one safetensors file, whose metadata key `pellucid` holds a JSON description.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, TensorView};
+use safetensors::{SafeTensors, serialize};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tch::{Device, Kind, Tensor};
+
+use super::Denoiser;
+use super::analytic::{GaussianField, GaussianMixture};
+use super::edm::UnetDenoiser;
+use super::parameters::Parameters;
+use super::unet::UnetConfig;
+use crate::error::PosteriorError;
+use crate::sde::Sde;
+
+/// Version of the metadata this crate reads and writes.
+pub const FORMAT: u32 = 1;
+/// Prefix of the network's weights in the file; other tensors describe the prior.
+const WEIGHTS: &str = "net.";
+/// Largest image side a model may declare.
+const MAX_SIZE: usize = 4096;
+
+/// What a model file says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// Version of this description, see [`FORMAT`].
+    pub format: u32,
+    /// `prior` or `noise`.
+    pub kind: String,
+    /// The network or closed form.
+    pub architecture: Architecture,
+    /// The SDE the score was trained for.
+    pub sde: Sde,
+    /// Rows and columns of the model grid.
+    pub image_size: [usize; 2],
+    /// Bands.
+    pub channels: usize,
+    /// Pixel scale of the training images, arcsec.
+    pub pixel_scale_arcsec: f64,
+    /// `surface_brightness`: per data pixel, so that a constant sky maps to the same constant.
+    pub flux_convention: String,
+    /// Surface brightness (e-/s) that was one network unit in training, when there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flux_scale: Option<f64>,
+    /// Licence of the weights.
+    pub licence: String,
+    /// The training set, with its hash.
+    pub trained_on: String,
+    /// Optimiser steps.
+    #[serde(default)]
+    pub training_steps: u64,
+    /// Images seen in training.
+    #[serde(default)]
+    pub training_images: u64,
+}
+
+/// The network or closed form of a model, with its parameters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Architecture {
+    /// Closed form: tensors `mean` and `power` [1, H, W].
+    GaussianField {},
+    /// Closed form: tensors `weights` [K], `means` and `power` [K, 1, H, W].
+    GaussianMixture {},
+    /// The U-Net with EDM preconditioning.
+    EdmUnet {
+        /// Standard deviation of the training images, network units.
+        sigma_d: f64,
+        /// Sizes of the net.
+        unet: UnetConfig,
+    },
+}
+
+/// Arithmetic of the network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floats.
+    #[default]
+    F32,
+    /// bfloat16 inside the network, 32-bit floats around it.
+    Bf16,
+}
+
+impl Precision {
+    fn kind(self) -> Kind {
+        match self {
+            Self::F32 => Kind::Float,
+            Self::Bf16 => Kind::BFloat16,
+        }
+    }
+}
+
+/// A loaded prior.
+pub struct PriorModel {
+    /// What the file says of itself.
+    pub metadata: Metadata,
+    /// The prior's denoiser on its device.
+    pub denoiser: Box<dyn Denoiser>,
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+    /// The file.
+    pub path: PathBuf,
+}
+
+impl std::fmt::Debug for PriorModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PriorModel").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl PriorModel {
+    /// Reads and checks a prior.
+    ///
+    /// # Errors
+    /// [`PosteriorError::Io`] when the file cannot be read; [`PosteriorError::Model`] with the
+    /// reason when it is truncated, of an unknown version, incomplete, of the wrong shapes, or
+    /// holds NaN.
+    pub fn load(path: &Path, device: Device, precision: Precision) -> Result<Self, PosteriorError> {
+        let (bytes, metadata) = read(path)?;
+        let in_file = |e: PosteriorError| model_error(path, e.to_string());
+        metadata.check_prior().map_err(in_file)?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|e| model_error(path, e.to_string()))?;
+        let denoiser = build(&file, &metadata, device, precision).map_err(in_file)?;
+        let sha256 = hex(&Sha256::digest(&bytes));
+        Ok(Self { metadata, denoiser, sha256, path: path.to_owned() })
+    }
+
+    /// Reads the description alone.
+    ///
+    /// # Errors
+    /// As [`PriorModel::load`], less the tensors.
+    pub fn read_metadata(path: &Path) -> Result<Metadata, PosteriorError> {
+        read(path).map(|(_, metadata)| metadata)
+    }
+}
+
+impl Metadata {
+    fn check_prior(&self) -> Result<(), PosteriorError> {
+        if self.kind != "prior" {
+            return Err(PosteriorError::config("kind", "prior", &self.kind));
+        }
+        if self.channels != 1 {
+            return Err(PosteriorError::config("channels", 1, self.channels));
+        }
+        if self.image_size.iter().any(|n| !(1..=MAX_SIZE).contains(n)) {
+            let need = format!("1 to {MAX_SIZE} rows and columns");
+            return Err(PosteriorError::config("image_size", need, format!("{:?}", self.image_size)));
+        }
+        if !(self.pixel_scale_arcsec > 0.0 && self.pixel_scale_arcsec.is_finite()) {
+            let got = self.pixel_scale_arcsec;
+            return Err(PosteriorError::config("pixel_scale_arcsec", "a positive number", got));
+        }
+        if self.flux_convention != "surface_brightness" {
+            let got = &self.flux_convention;
+            return Err(PosteriorError::config("flux_convention", "surface_brightness", got));
+        }
+        self.sde.validate()
+    }
+}
+
+fn build(
+    file: &SafeTensors<'_>,
+    metadata: &Metadata,
+    device: Device,
+    precision: Precision,
+) -> Result<Box<dyn Denoiser>, PosteriorError> {
+    let [h, w] = metadata.image_size.map(|n| n as i64);
+    let fetch = |name: &str, shape: &[i64]| -> Result<Tensor, PosteriorError> {
+        let need = || format!("shape {shape:?}");
+        let view = file.tensor(name).map_err(|_| PosteriorError::Weights {
+            name: name.into(),
+            need: need(),
+            got: "no such tensor".into(),
+        })?;
+        let tensor = to_tensor(name, &view)?;
+        // K, the number of components, is free: -1.
+        let fits = tensor.dim() == shape.len()
+            && tensor.size().iter().zip(shape).all(|(got, need)| *need == -1 || got == need);
+        if !fits {
+            let got = format!("shape {:?}", tensor.size());
+            return Err(PosteriorError::Weights { name: name.into(), need: need(), got });
+        }
+        if tensor.isfinite().all().int64_value(&[]) == 0 {
+            let (need, got) = ("finite values".into(), "NaN or infinity".into());
+            return Err(PosteriorError::Weights { name: name.into(), need, got });
+        }
+        Ok(tensor)
+    };
+    Ok(match &metadata.architecture {
+        Architecture::GaussianField {} => {
+            let (mean, power) = (fetch("mean", &[1, h, w])?, fetch("power", &[1, h, w])?);
+            Box::new(GaussianField::new(&mean.squeeze_dim(0), &power.squeeze_dim(0), device)?)
+        }
+        Architecture::GaussianMixture {} => Box::new(GaussianMixture::new(
+            &fetch("weights", &[-1])?,
+            &fetch("means", &[-1, 1, h, w])?.squeeze_dim(1),
+            &fetch("power", &[-1, 1, h, w])?.squeeze_dim(1),
+            device,
+        )?),
+        Architecture::EdmUnet { sigma_d, unet } => {
+            unet.validate(metadata.image_size)?;
+            if !(*sigma_d > 0.0 && sigma_d.is_finite()) {
+                return Err(PosteriorError::config("sigma_d", "a positive number", sigma_d));
+            }
+            let mut parameters = Parameters::default();
+            for name in file.names() {
+                if let Some(short) = name.strip_prefix(WEIGHTS) {
+                    parameters.insert(short, to_tensor(name, &file.tensor(name).map_err(weights_error(name))?)?);
+                }
+            }
+            parameters.check(&unet.layout())?;
+            Box::new(UnetDenoiser {
+                config: unet.clone(),
+                parameters: parameters.to(device, precision.kind()),
+                sigma_d: *sigma_d,
+                mean: fetch("mean", &[1, h, w])?.squeeze_dim(0).to_device(device).to_kind(Kind::Float),
+                power: fetch("power", &[1, h, w])?.squeeze_dim(0).to_device(device).to_kind(Kind::Float),
+            })
+        }
+    })
+}
+
+fn weights_error(name: &str) -> impl Fn(safetensors::SafeTensorError) -> PosteriorError + '_ {
+    move |e| PosteriorError::Weights {
+        name: name.into(),
+        need: "a readable tensor".into(),
+        got: e.to_string(),
+    }
+}
+
+/// Writes a U-Net prior: weights (without prefix), mean and power [H, W], description.
+///
+/// The file appears under its name only when it is complete.
+///
+/// # Errors
+/// [`PosteriorError::Io`] or [`PosteriorError::Model`] naming the file.
+pub fn write_unet(
+    path: &Path,
+    metadata: &Metadata,
+    weights: &Parameters,
+    mean: &Tensor,
+    power: &Tensor,
+) -> Result<(), PosteriorError> {
+    let mut tensors: Vec<(String, Tensor)> =
+        weights.iter().map(|(name, t)| (format!("{WEIGHTS}{name}"), t.shallow_clone())).collect();
+    tensors.push(("mean".into(), mean.unsqueeze(0)));
+    tensors.push(("power".into(), power.unsqueeze(0)));
+    write(path, metadata, &tensors)
+}
+
+/// Writes a model file of any architecture.
+///
+/// # Errors
+/// As [`write_unet`].
+pub fn write(
+    path: &Path,
+    metadata: &Metadata,
+    tensors: &[(String, Tensor)],
+) -> Result<(), PosteriorError> {
+    let json = serde_json::to_string(metadata).map_err(|e| model_error(path, e.to_string()))?;
+    write_tensors(path, HashMap::from([("pellucid".to_owned(), json)]), tensors)
+}
+
+/// Writes named tensors (f32 or f64 on disk) with string metadata, atomically.
+///
+/// # Errors
+/// As [`write_unet`].
+pub fn write_tensors(
+    path: &Path,
+    metadata: HashMap<String, String>,
+    tensors: &[(String, Tensor)],
+) -> Result<(), PosteriorError> {
+    let mut raw = Vec::with_capacity(tensors.len());
+    for (name, tensor) in tensors {
+        let tensor = tensor.detach().to_device(Device::Cpu).contiguous();
+        let shape: Vec<usize> = tensor.size().iter().map(|&n| n as usize).collect();
+        let (dtype, bytes) = if tensor.kind() == Kind::Double {
+            let values = Vec::<f64>::try_from(tensor.flatten(0, -1))?;
+            (Dtype::F64, values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>())
+        } else {
+            let values = Vec::<f32>::try_from(tensor.to_kind(Kind::Float).flatten(0, -1))?;
+            (Dtype::F32, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+        };
+        raw.push((name.as_str(), dtype, shape, bytes));
+    }
+    let views = raw
+        .iter()
+        .map(|(name, dtype, shape, bytes)| {
+            TensorView::new(*dtype, shape.clone(), bytes).map(|view| (*name, view))
+        })
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| model_error(path, e.to_string()))?;
+    let bytes =
+        serialize(views, Some(metadata)).map_err(|e| model_error(path, e.to_string()))?;
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    let io = |source| PosteriorError::Io { path: path.to_owned(), source };
+    std::fs::write(&partial, bytes).map_err(io)?;
+    std::fs::rename(&partial, path).map_err(io)
+}
+
+/// Reads named tensors and string metadata written by [`write_tensors`].
+///
+/// # Errors
+/// As [`PriorModel::load`].
+pub fn read_tensors(
+    path: &Path,
+) -> Result<(HashMap<String, String>, Vec<(String, Tensor)>), PosteriorError> {
+    let io = |source| PosteriorError::Io { path: path.to_owned(), source };
+    let bytes = std::fs::read(path).map_err(io)?;
+    let fail = |e: safetensors::SafeTensorError| model_error(path, e.to_string());
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(fail)?;
+    let file = SafeTensors::deserialize(&bytes).map_err(fail)?;
+    let mut tensors = Vec::new();
+    for (name, view) in file.tensors() {
+        let tensor = to_tensor(&name, &view)?;
+        tensors.push((name, tensor));
+    }
+    Ok((header.metadata().clone().unwrap_or_default(), tensors))
+}
+
+fn read(path: &Path) -> Result<(Vec<u8>, Metadata), PosteriorError> {
+    let io = |source| PosteriorError::Io { path: path.to_owned(), source };
+    let bytes = std::fs::read(path).map_err(io)?;
+    let (_, header) = SafeTensors::read_metadata(&bytes)
+        .map_err(|e| model_error(path, format!("not a complete safetensors file: {e}")))?;
+    let json = header
+        .metadata()
+        .as_ref()
+        .and_then(|m| m.get("pellucid"))
+        .ok_or_else(|| model_error(path, "the metadata key \"pellucid\" is missing".into()))?;
+    // The version first: a later format may not even parse as this one.
+    #[derive(Deserialize)]
+    struct Version {
+        format: u32,
+    }
+    let version: Version = serde_json::from_str(json)
+        .map_err(|e| model_error(path, format!("metadata \"pellucid\": {e}")))?;
+    if version.format != FORMAT {
+        let got = version.format;
+        return Err(model_error(path, format!("format {got}; this version reads format {FORMAT}")));
+    }
+    let metadata = serde_json::from_str(json)
+        .map_err(|e| model_error(path, format!("metadata \"pellucid\": {e}")))?;
+    Ok((bytes, metadata))
+}
+
+fn to_tensor(name: &str, view: &TensorView<'_>) -> Result<Tensor, PosteriorError> {
+    let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
+    let kind = match view.dtype() {
+        Dtype::F32 => Kind::Float,
+        Dtype::F64 => Kind::Double,
+        other => {
+            return Err(PosteriorError::Weights {
+                name: name.into(),
+                need: "f32 or f64".into(),
+                got: format!("{other:?}"),
+            });
+        }
+    };
+    Ok(Tensor::f_from_data_size(view.data(), &shape, kind)?)
+}
+
+fn model_error(path: &Path, reason: String) -> PosteriorError {
+    PosteriorError::Model { path: path.to_owned(), reason }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,43 @@
+//! Companion tools: train priors and noise models.
+
+#![forbid(unsafe_code)]
+
+mod adam;
+mod bank;
+mod batch;
+mod checkpoint;
+mod error;
+mod loss;
+mod prior;
+mod sheet;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Companion tools of Pellucid: train priors and look at what was trained.
+#[derive(Debug, Parser)]
+#[command(name = "pellucid-train", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train a prior by denoising score matching
+    Prior(Box<prior::PriorArgs>),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Prior(args) => prior::run(*args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pellucid-train: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! `pellucid-train prior`: denoising score matching on simulated scenes.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use pellucid_posterior::rng::{SampleRng, normal};
+use pellucid_posterior::sampler::solver::reverse_prior;
+use pellucid_posterior::score::edm::UnetDenoiser;
+use pellucid_posterior::score::model_file::{
+    Architecture, FORMAT, Metadata, Precision, PriorModel, read_tensors, write_unet,
+};
+use pellucid_posterior::score::parameters::Parameters;
+use pellucid_posterior::score::unet::UnetConfig;
+use pellucid_posterior::sde::Sde;
+use serde_json::json;
+use tch::{Device, Kind, Tensor, no_grad};
+
+use crate::adam::Adam;
+use crate::bank::{Bank, Moments};
+use crate::batch::{Batch, NoiseLevels};
+use crate::error::TrainingError;
+use crate::loss::{Weighting, per_image};
+use crate::{checkpoint, sheet};
+
+/// Steps between two lines of the log.
+const LOG_EVERY: u64 = 50;
+/// Validation images.
+const VALIDATION: usize = 256;
+/// Images on the sheet of samples.
+const SHEET: usize = 32;
+
+/// Trains a prior by denoising score matching.
+#[derive(Debug, clap::Args)]
+pub struct PriorArgs {
+    /// Where the training images come from
+    #[arg(long, default_value = "simulated", value_parser = ["simulated"])]
+    pub scenes: String,
+    /// Number of scenes drawn; each is seen under the eight symmetries of the square
+    #[arg(long, default_value_t = 50_000)]
+    pub scene_count: usize,
+    /// Rows and columns of the model grid
+    #[arg(long, default_value_t = 64)]
+    pub size: usize,
+    /// Pixel scale recorded in the model
+    #[arg(long, default_value_t = 0.03)]
+    pub pixel_scale_arcsec: f64,
+    /// Surface brightness that is one network unit, e-/s per pixel
+    #[arg(long, default_value_t = 0.05)]
+    pub flux_scale: f64,
+    /// SDE of the prior
+    #[arg(long, default_value = "ve", value_parser = ["ve", "vp", "tsve"])]
+    pub sde: String,
+    /// Optimiser steps of the whole run; may be raised or lowered when a run is resumed
+    #[arg(long)]
+    pub steps: u64,
+    /// Images a step
+    #[arg(long, default_value_t = 32)]
+    pub batch: usize,
+    /// Peak learning rate
+    #[arg(long, default_value_t = 1e-3)]
+    pub learning_rate: f64,
+    /// Steps over which the learning rate rises from zero
+    #[arg(long, default_value_t = 500)]
+    pub warm_up: u64,
+    /// Share of the steps, at the end, over which the learning rate falls to zero
+    #[arg(long, default_value_t = 0.3)]
+    pub cool_down: f64,
+    /// Largest gradient norm
+    #[arg(long, default_value_t = 1.0)]
+    pub clip: f64,
+    /// Half-life of the average of the weights, images (at most a twentieth of those seen)
+    #[arg(long, default_value_t = 25_000.0)]
+    pub average_half_life: f64,
+    /// Weight of the noise levels
+    #[arg(long, value_enum, default_value_t = Weighting::Edm)]
+    pub weighting: Weighting,
+    /// Median of the training noise levels, network units
+    #[arg(long, default_value_t = 0.5)]
+    pub noise_median: f64,
+    /// Standard deviation of their logarithm
+    #[arg(long, default_value_t = 1.8)]
+    pub noise_spread: f64,
+    /// Widths of the U-Net's levels
+    #[arg(long, value_delimiter = ',', default_value = "32,64,96")]
+    pub widths: Vec<i64>,
+    /// Residual blocks a level
+    #[arg(long, default_value_t = 2)]
+    pub blocks: i64,
+    /// Channels of one attention head at the lowest level
+    #[arg(long, default_value_t = 24)]
+    pub attention_head: i64,
+    /// Arithmetic of the network
+    #[arg(long, default_value = "bf16", value_parser = ["f32", "bf16"])]
+    pub precision: String,
+    /// Start from the weights of this model instead of random ones
+    #[arg(long)]
+    pub init: Option<PathBuf>,
+    /// Seed of the scenes, the weights and the batches
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Stop with a checkpoint after this many minutes; the same command goes on from there
+    #[arg(long)]
+    pub minutes: Option<f64>,
+    /// Steps between checkpoints
+    #[arg(long, default_value_t = 500)]
+    pub checkpoint_every: u64,
+    /// Folder of the run: checkpoint, log, sheets, model. An existing run is resumed
+    #[arg(long)]
+    pub run: PathBuf,
+    /// Folder of the scenes' cache
+    #[arg(long)]
+    pub cache: Option<PathBuf>,
+}
+
+/// A prior under training.
+struct Run {
+    args: PriorArgs,
+    sde: Sde,
+    unet: UnetConfig,
+    bank: Bank,
+    moments: Moments,
+    levels: NoiseLevels,
+    kind: Kind,
+    adam: Adam,
+    log: File,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`TrainingError`] naming what failed; the last checkpoint stays usable.
+pub fn run(args: PriorArgs) -> Result<(), TrainingError> {
+    let sde = match args.sde.as_str() {
+        "vp" => Sde::Vp { beta_min: 0.1, beta_max: 20.0, epsilon: 1e-5 },
+        "tsve" => Sde::Tsve { sigma_min: 0.002, sigma_max: 50.0, t_star: 0.6, beta: 15.0 },
+        _ => Sde::Ve { sigma_min: 0.002, sigma_max: 50.0 },
+    };
+    let unet = UnetConfig {
+        widths: args.widths.clone(),
+        blocks: args.blocks,
+        attention_head: args.attention_head,
+        ..UnetConfig::default()
+    };
+    unet.validate([args.size, args.size])?;
+    std::fs::create_dir_all(&args.run).map_err(TrainingError::io(&args.run))?;
+    let cache = args.cache.clone().unwrap_or_else(|| args.run.clone());
+    let bank = Bank::cached(&cache, args.size, args.seed, 0, args.scene_count, args.flux_scale)?;
+    let moments = bank.moments();
+    let levels = NoiseLevels::new(&sde, args.noise_median, args.noise_spread);
+    let kind = if args.precision == "bf16" { Kind::BFloat16 } else { Kind::Float };
+
+    let log_path = args.run.join("log.jsonl");
+    let log = OpenOptions::new().create(true).append(true).open(&log_path);
+    let log = log.map_err(TrainingError::io(&log_path))?;
+    let adam = start(&args, &unet, &bank)?;
+    let mut run = Run { args, sde, unet, bank, moments, levels, kind, adam, log };
+    println!(
+        "{} parameters, sigma_d {:.3}, {}",
+        run.adam.weights.count(),
+        run.moments.rms,
+        run.bank.description
+    );
+    run.train()
+}
+
+/// Resumes the folder's checkpoint, or starts afresh.
+fn start(args: &PriorArgs, unet: &UnetConfig, bank: &Bank) -> Result<Adam, TrainingError> {
+    let path = args.run.join("checkpoint.safetensors");
+    if path.exists() {
+        let adam = checkpoint::load(&path, &identity(args, bank))?;
+        adam.weights.check(&unet.layout())?;
+        println!("resuming {} at step {}", path.display(), adam.step);
+        return Ok(adam);
+    }
+    let mut weights = Parameters::initialise(&unet.layout(), args.seed);
+    if let Some(init) = &args.init {
+        // Loading as a model checks shapes and numbers.
+        PriorModel::load(init, Device::Cpu, Precision::F32)?;
+        for (name, tensor) in read_tensors(init)?.1 {
+            if let Some(short) = name.strip_prefix("net.") {
+                weights.insert(short, tensor);
+            }
+        }
+        weights.check(&unet.layout())?;
+    }
+    Ok(Adam::new(weights))
+}
+
+/// Settings that a resumed run must share with its checkpoint.
+fn identity(args: &PriorArgs, bank: &Bank) -> Vec<(&'static str, String)> {
+    vec![
+        ("scenes", bank.description.clone()),
+        ("sde", args.sde.clone()),
+        ("seed", args.seed.to_string()),
+        ("batch", args.batch.to_string()),
+        ("precision", args.precision.clone()),
+        ("noise", format!("{} {}", args.noise_median, args.noise_spread)),
+        ("weighting", format!("{:?}", args.weighting)),
+        ("widths", format!("{:?} x {} blocks", args.widths, args.blocks)),
+    ]
+}
+
+impl Run {
+    fn train(&mut self) -> Result<(), TrainingError> {
+        let bar = ProgressBar::new(self.args.steps).with_style(
+            ProgressStyle::with_template("{bar:30} {pos}/{len} {per_sec} eta {eta} {msg}")
+                .expect("because the template is a constant"),
+        );
+        bar.set_position(self.adam.step);
+        let validation = self.validation_batch();
+        let started = Instant::now();
+        let limit = self.args.minutes.map(|m| Duration::from_secs_f64(60.0 * m));
+        let (mut window, mut loss_sum, mut norm_sum) = (Instant::now(), 0.0, 0.0);
+        while self.adam.step < self.args.steps {
+            let (loss, norm) = self.step()?;
+            loss_sum += loss;
+            norm_sum += norm;
+            bar.inc(1);
+            let step = self.adam.step;
+            if step.is_multiple_of(LOG_EVERY) {
+                let n = LOG_EVERY as f64;
+                let rate = n * self.args.batch as f64 / window.elapsed().as_secs_f64();
+                let images = step * self.args.batch as u64;
+                bar.set_message(format!("loss {:.4}", loss_sum / n));
+                self.write_log(&json!({
+                    "step": step, "images": images, "loss": loss_sum / n,
+                    "gradient_norm": norm_sum / n, "learning_rate": self.learning_rate(),
+                    "images_per_s": rate,
+                }))?;
+                (window, loss_sum, norm_sum) = (Instant::now(), 0.0, 0.0);
+            }
+            let out_of_time = limit.is_some_and(|l| started.elapsed() > l);
+            if step.is_multiple_of(self.args.checkpoint_every)
+                || step == self.args.steps
+                || out_of_time
+            {
+                self.keep(&validation)?;
+                window = Instant::now();
+            }
+            if out_of_time {
+                break;
+            }
+        }
+        bar.finish();
+        Ok(())
+    }
+
+    /// One optimiser step: loss and gradient norm.
+    fn step(&mut self) -> Result<(f64, f64), TrainingError> {
+        let a = &self.args;
+        let batch = Batch::draw(&self.bank, &self.levels, a.batch, a.seed, self.adam.step);
+        let cast = self.adam.weights.map(|t| t.to_kind(self.kind));
+        let loss = per_image(&self.unet, &cast, self.moments.rms, a.weighting, &batch);
+        let loss = loss.mean(Kind::Float);
+        loss.backward();
+        let value = loss.double_value(&[]);
+        if !value.is_finite() {
+            return Err(TrainingError::Diverged { step: self.adam.step, loss: value });
+        }
+        let seen = ((self.adam.step + 1) * a.batch as u64) as f64;
+        let half_life = a.average_half_life.min(seen / 20.0);
+        let decay = 0.5f64.powf(a.batch as f64 / half_life);
+        let (rate, clip) = (self.learning_rate(), a.clip);
+        Ok((value, self.adam.update(rate, clip, decay)))
+    }
+
+    /// Linear warm-up, a plateau, and a linear fall to zero: the plateau does not know where the run
+    /// ends, so a run can be prolonged (Zhai et al. 2022, arXiv 2106.04560, section 3.5).
+    fn learning_rate(&self) -> f64 {
+        let (step, a) = (self.adam.step as f64, &self.args);
+        let warm = ((step + 1.0) / a.warm_up.max(1) as f64).min(1.0);
+        let left = (1.0 - step / a.steps as f64) / a.cool_down.max(1e-9);
+        a.learning_rate * warm * left.clamp(0.0, 1.0)
+    }
+
+    /// Fresh scenes with levels at fixed quantiles of the training distribution.
+    fn validation_batch(&self) -> Batch {
+        let a = &self.args;
+        let first = a.scene_count as u64;
+        let held_out = Bank::simulate(a.size, a.seed, first, VALIDATION, a.flux_scale);
+        let mut batch = Batch::draw(&held_out, &self.levels, VALIDATION, a.seed, u64::MAX);
+        let [low, high] = self.levels.range.map(f64::ln);
+        let sigma: Vec<f32> = (0..VALIDATION)
+            .map(|k| (low + (high - low) * (k as f64 + 0.5) / VALIDATION as f64).exp() as f32)
+            .collect();
+        batch.sigma = Tensor::from_slice(&sigma);
+        batch
+    }
+
+    /// Checkpoint, validation loss, model file and a sheet of samples.
+    fn keep(&mut self, validation: &Batch) -> Result<(), TrainingError> {
+        let path = self.args.run.join("checkpoint.safetensors");
+        checkpoint::save(&path, &self.adam, &identity(&self.args, &self.bank))?;
+        let losses = self.validation_losses(validation);
+        // The levels run from small to large over the batch: eight bands of equal width in ln sigma.
+        let bands: Vec<f64> = losses
+            .chunk(8, 0)
+            .iter()
+            .map(|c| c.mean(Kind::Double).double_value(&[]))
+            .collect();
+        let mean = losses.mean(Kind::Double).double_value(&[]);
+        let step = self.adam.step;
+        self.write_log(&json!({"step": step, "validation_loss": mean, "bands": bands}))?;
+        let model = self.args.run.join("prior.safetensors");
+        let (mean_image, power) = (&self.moments.mean, &self.moments.power);
+        write_unet(&model, &self.metadata(), &self.adam.average, mean_image, power)?;
+        self.write_sheet(step)
+    }
+
+    fn validation_losses(&self, batch: &Batch) -> Tensor {
+        no_grad(|| {
+            let cast = self.adam.average.map(|t| t.to_kind(self.kind));
+            per_image(&self.unet, &cast, self.moments.rms, self.args.weighting, batch)
+        })
+    }
+
+    fn metadata(&self) -> Metadata {
+        let a = &self.args;
+        Metadata {
+            format: FORMAT,
+            kind: "prior".into(),
+            architecture: Architecture::EdmUnet {
+                sigma_d: self.moments.rms,
+                unet: self.unet.clone(),
+            },
+            sde: self.sde,
+            image_size: [a.size, a.size],
+            channels: 1,
+            pixel_scale_arcsec: a.pixel_scale_arcsec,
+            flux_convention: "surface_brightness".into(),
+            flux_scale: Some(a.flux_scale),
+            licence: "MIT OR Apache-2.0".into(),
+            trained_on: self.bank.description.clone(),
+            training_steps: self.adam.step,
+            training_images: self.adam.step * a.batch as u64,
+        }
+    }
+
+    fn write_sheet(&self, step: u64) -> Result<(), TrainingError> {
+        let net = UnetDenoiser {
+            config: self.unet.clone(),
+            parameters: self.adam.average.map(|t| t.to_kind(self.kind)),
+            sigma_d: self.moments.rms,
+            mean: self.moments.mean.shallow_clone(),
+            power: self.moments.power.shallow_clone(),
+        };
+        let size = self.args.size;
+        let samples = no_grad(|| draw(&net, &self.sde, size, SHEET, self.args.seed, 0, 32));
+        let flat = Vec::<f32>::try_from(samples.flatten(0, -1))?;
+        let images: Vec<&[f32]> = flat.chunks(size * size).collect();
+        let path = self.args.run.join(format!("samples_{step:06}.png"));
+        sheet::write(&path, &images, size, 8, 2)
+    }
+
+    fn write_log(&mut self, line: &serde_json::Value) -> Result<(), TrainingError> {
+        let path = self.args.run.join("log.jsonl");
+        writeln!(self.log, "{line}").map_err(TrainingError::io(path))
+    }
+}
+
+/// Unconditional samples `first`..`first + count` of `seed`, [count, 1, size, size], by `steps`
+/// steps of the prior's reverse SDE.
+pub fn draw(
+    net: &UnetDenoiser,
+    sde: &Sde,
+    size: usize,
+    count: usize,
+    seed: u64,
+    first: u64,
+    steps: usize,
+) -> Tensor {
+    let shape = [1, size as i64, size as i64];
+    let [low, high] = sde.noise_range();
+    let low = low.max(0.005);
+    let mut rngs: Vec<_> = (0..count as u64).map(|k| SampleRng::new(seed, first + k)).collect();
+    let x = normal(&mut rngs, &shape, Device::Cpu) * high;
+    let (from, to) = (vec![high; count], vec![low; count]);
+    reverse_prior(net, &x, &from, &to, steps, &mut rngs, || true)
+        .expect("because the observer never stops it")
+}
