@@ -5,7 +5,7 @@ mod shared;
 
 use pellucid_posterior::sampler::{SamplerKind, SamplerOptions};
 use pellucid_posterior::sde::Sde;
-use shared::exact::{draw_field, field_model, mean_error, posterior, power, variance_ratio};
+use shared::exact::{FieldPosterior, covariance, draw_field, field_model, mean_error, power, variance_ratio};
 use shared::problem::{Telescope, draw, likelihood};
 use shared::report::{Report, Target};
 use tch::{Device, Kind, Tensor};
@@ -16,6 +16,7 @@ fn main() {
     let sde = Sde::Ve { sigma_min: 0.002, sigma_max: 50.0 };
     let power = power(64, 4.0, 3.0);
     let mean = Tensor::zeros([64, 64], (Kind::Double, Device::Cpu));
+    let prior_covariance = covariance(&power);
     let model = field_model(&mean, &power, sde);
     for pixels in [16, 32] {
         let telescope = Telescope::new(64, pixels, 4, 3.0);
@@ -23,8 +24,8 @@ fn main() {
             let truth = draw_field(&mean, &power, 5);
             let sigma = telescope.signal_rms(&truth) / snr;
             let (exposures, y) = telescope.observe(&truth, sigma, 11);
-            let (exact_mean, exact_variance, _) =
-                posterior(&telescope.a, &y, sigma, &mean, &power);
+            let exact = FieldPosterior::new(&telescope.a, &prior_covariance, sigma);
+            let (exact_mean, _) = exact.solve(&y, &mean);
             let lik = likelihood(&telescope, &exposures, &*model.denoiser, 1.0);
             let mut options = SamplerOptions::new(SamplerKind::Calibrated);
             for (name, value) in [
@@ -38,8 +39,8 @@ fn main() {
             }
             let drawn = draw(&model, &lik, &options, samples, 1);
             let case = format!("4 x {pixels}x{pixels}, S/N {snr}");
-            let error = mean_error(&drawn.images, &exact_mean, &exact_variance);
-            let ratio = variance_ratio(&drawn.images, &exact_variance);
+            let error = mean_error(&drawn.images, &exact_mean, &exact.variance);
+            let ratio = variance_ratio(&drawn.images, &exact.variance);
             report.row(&case, "mean error / sigma", error, Target::AtMost(0.03));
             report.row(&case, "variance ratio", ratio, Target::Within(0.97, 1.03));
             report.row(&case, "network evaluations", drawn.evaluations_per_sample, Target::None);
@@ -51,7 +52,5 @@ fn main() {
 }
 
 fn argument(name: &str) -> Option<usize> {
-    let mut args = std::env::args();
-    args.find(|a| a == name)?;
-    args.next()?.parse().ok()
+    shared::shipped::argument(name)?.parse().ok()
 }

@@ -7,6 +7,7 @@ mod bank;
 mod batch;
 mod checkpoint;
 mod error;
+mod inspect;
 mod loss;
 mod prior;
 mod sheet;
@@ -27,11 +28,20 @@ struct Cli {
 enum Command {
     /// Train a prior by denoising score matching
     Prior(Box<prior::PriorArgs>),
+    /// Draw simulated scenes as a contact sheet or tensor
+    Simulate(inspect::SimulateArgs),
+    /// Draw unconditional samples of a prior as a contact sheet or tensor
+    Sample(inspect::SampleArgs),
+    /// Print what a model file says of itself
+    Show(inspect::ShowArgs),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Prior(args) => prior::run(*args),
+        Command::Simulate(args) => inspect::simulate(&args),
+        Command::Sample(args) => inspect::sample(&args),
+        Command::Show(args) => inspect::show(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

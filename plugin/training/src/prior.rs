@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use pellucid_posterior::rng::{SampleRng, normal};
-use pellucid_posterior::sampler::solver::reverse_prior;
+use pellucid_posterior::sampler::solver::{geometric, reverse_prior};
+use pellucid_posterior::score::Denoiser;
 use pellucid_posterior::score::edm::UnetDenoiser;
 use pellucid_posterior::score::model_file::{
     Architecture, FORMAT, Metadata, Precision, PriorModel, read_tensors, write_unet,
@@ -348,7 +349,7 @@ impl Run {
             power: self.moments.power.shallow_clone(),
         };
         let size = self.args.size;
-        let samples = no_grad(|| draw(&net, &self.sde, size, SHEET, self.args.seed, 0, 32));
+        let samples = no_grad(|| draw(&net, &self.sde, [size, size], SHEET, self.args.seed, 0, 32));
         let flat = Vec::<f32>::try_from(samples.flatten(0, -1))?;
         let images: Vec<&[f32]> = flat.chunks(size * size).collect();
         let path = self.args.run.join(format!("samples_{step:06}.png"));
@@ -361,23 +362,23 @@ impl Run {
     }
 }
 
-/// Unconditional samples `first`..`first + count` of `seed`, [count, 1, size, size], by `steps`
+/// Unconditional samples `first`..`first + count` of `seed`, [count, 1, H, W], by `steps`
 /// steps of the prior's reverse SDE.
 pub fn draw(
-    net: &UnetDenoiser,
+    net: &dyn Denoiser,
     sde: &Sde,
-    size: usize,
+    size: [usize; 2],
     count: usize,
     seed: u64,
     first: u64,
     steps: usize,
 ) -> Tensor {
-    let shape = [1, size as i64, size as i64];
+    let shape = [1, size[0] as i64, size[1] as i64];
     let [low, high] = sde.noise_range();
     let low = low.max(0.005);
     let mut rngs: Vec<_> = (0..count as u64).map(|k| SampleRng::new(seed, first + k)).collect();
     let x = normal(&mut rngs, &shape, Device::Cpu) * high;
-    let (from, to) = (vec![high; count], vec![low; count]);
-    reverse_prior(net, &x, &from, &to, steps, &mut rngs, || true)
+    let grids = vec![geometric(high, low, steps); count];
+    reverse_prior(net, &x, &grids, &mut rngs, || true)
         .expect("because the observer never stops it")
 }

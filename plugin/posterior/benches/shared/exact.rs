@@ -37,23 +37,37 @@ pub fn covariance(power: &Tensor) -> Tensor {
     spectrum.fft_ifft2(None::<&[i64]>, [-2, -1], "ortho").real().reshape([n, n])
 }
 
-/// Mean [n], pixel variances [n] and log evidence (up to a constant) of the posterior of a Gaussian field for
-/// y = A x + N(0, sigma^2).
-pub fn posterior(a: &Tensor, y: &Tensor, sigma: f64, mean: &Tensor, power: &Tensor) -> (Tensor, Tensor, f64) {
-    let a = a.to_kind(Kind::Double);
-    let m = a.size()[0];
-    let c = covariance(power);
-    let ac = a.matmul(&c);
-    let gram = ac.matmul(&a.tr()) + Tensor::eye(m, F64) * (sigma * sigma);
-    let factor = gram.linalg_cholesky(false);
-    let prior_mean = mean.reshape([-1]).to_kind(Kind::Double);
-    let r = y - a.matmul(&prior_mean);
-    let solved = r.unsqueeze(1).cholesky_solve(&factor, false).squeeze_dim(1);
-    let white = Tensor::linalg_solve_triangular(&factor, &ac, false, true, false);
-    let variance = c.diagonal(0, 0, 1) - white.square().sum_dim_intlist([0i64].as_slice(), false, Kind::Double);
-    let log_det = factor.diagonal(0, 0, 1).log().sum(Kind::Double).double_value(&[]);
-    let evidence = -0.5 * r.dot(&solved).double_value(&[]) - log_det;
-    (prior_mean + ac.tr().matmul(&solved), variance, evidence)
+/// The exact posterior of fields of one covariance under y = A x + N(0, sigma^2): factorised once,
+/// solved for any data and prior mean.
+pub struct FieldPosterior {
+    a: Tensor,
+    ac: Tensor,
+    factor: Tensor,
+    /// Pixel variances, [n].
+    pub variance: Tensor,
+}
+
+impl FieldPosterior {
+    /// A [m, n], C [n, n].
+    pub fn new(a: &Tensor, covariance: &Tensor, sigma: f64) -> Self {
+        let a = a.to_kind(Kind::Double);
+        let ac = a.matmul(covariance);
+        let gram = ac.matmul(&a.tr()) + Tensor::eye(a.size()[0], F64) * (sigma * sigma);
+        let factor = gram.linalg_cholesky(false);
+        let white = Tensor::linalg_solve_triangular(&factor, &ac, false, true, false);
+        let removed = white.square().sum_dim_intlist([0i64].as_slice(), false, Kind::Double);
+        let variance = covariance.diagonal(0, 0, 1) - removed;
+        Self { a, ac, factor, variance }
+    }
+
+    /// Posterior mean [n] and log evidence, up to a constant that data and prior mean do not change.
+    pub fn solve(&self, y: &Tensor, mean: &Tensor) -> (Tensor, f64) {
+        let prior_mean = mean.reshape([-1]).to_kind(Kind::Double);
+        let r = y - self.a.mv(&prior_mean);
+        let solved = r.unsqueeze(1).cholesky_solve(&self.factor, false).squeeze_dim(1);
+        let evidence = -0.5 * r.dot(&solved).double_value(&[]);
+        (prior_mean + self.ac.tr().mv(&solved), evidence)
+    }
 }
 
 /// A Gaussian-field prior as a model.

@@ -4,5 +4,7 @@
 #![allow(dead_code, reason = "each bench uses a part")]
 
 pub mod exact;
+pub mod morphology;
+pub mod shipped;
 pub mod problem;
 pub mod report;

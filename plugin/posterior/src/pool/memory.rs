@@ -3,8 +3,10 @@
 use super::devices::resident_bytes;
 use super::job::JobSpec;
 use crate::sampler::CPU_BATCH;
+use pellucid_exposure::Exposure;
 use serde::Serialize;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Activations of the network per image pixel of a batch: the shipped U-Nets hold about 400
 /// 32-bit values per pixel for the vector-Jacobian product, rounded up.
@@ -37,20 +39,35 @@ pub struct MemoryUse {
 }
 
 /// With m data pixels in all, N model pixels, n samples: the operator's rows in f32, twice while
-/// they are whitened and in f64 while they are compressed (16 m N), their m x m normal matrix,
-/// eigenvectors and workspace in f64 (24 m^2), the
-/// result (4 (n + 1) (N + m)), a batch of activations, the weights.
+/// they are whitened and in f64 while they are compressed (16 m N); k x k matrices in f64, k the
+/// smaller of m and N, while it is diagonalised, or as many pixels as the largest exposure with
+/// correlated noise has (24 k^2); the result (4 (n + 1) (N + m)); a batch of activations; the
+/// weights.
 pub(super) fn estimate(spec: &JobSpec, model: &Path) -> MemoryEstimate {
-    let data: u64 = spec.exposures.iter().map(|e| e.pixels.len() as u64).sum();
+    let pixels = |e: &Arc<Exposure>| e.pixels.len() as u64;
+    let data: u64 = spec.exposures.iter().map(pixels).sum();
+    let correlated = spec
+        .exposures
+        .iter()
+        .filter(|e| e.noise_correlation.is_some());
     let image = (spec.grid.ny * spec.grid.nx) as u64;
-    let samples = spec.n_samples as u64;
-    let result_bytes = result_bytes(samples, image, data);
+    let side = data
+        .min(image)
+        .max(correlated.map(pixels).max().unwrap_or(0));
+    let result_bytes = result_bytes(spec.n_samples as u64, image, data);
     let weights = model.metadata().map_or(0, |m| m.len());
     let batch = CPU_BATCH as u64 * image * ACTIVATION_BYTES_PER_PIXEL;
-    let operator = (16 * data).saturating_mul(image).saturating_add((24 * data).saturating_mul(data));
+    let rows = (16 * data).saturating_mul(image);
+    let square = (24 * side).saturating_mul(side);
     // The file's bytes and the tensors are both alive while it loads.
-    let host_bytes = (2 * weights + batch).saturating_add(operator).saturating_add(result_bytes);
-    MemoryEstimate { host_bytes, device_bytes: 0, result_bytes }
+    let host_bytes = [rows, square, batch, result_bytes]
+        .into_iter()
+        .fold(2 * weights, u64::saturating_add);
+    MemoryEstimate {
+        host_bytes,
+        device_bytes: 0,
+        result_bytes,
+    }
 }
 
 /// Samples and the models of samples and mean, f32.
@@ -61,5 +78,11 @@ pub(super) fn result_bytes(samples: u64, image: u64, data: u64) -> u64 {
 /// `results_held` with the process's numbers.
 pub(super) fn in_use(results_held: u64) -> MemoryUse {
     let (host_now, host_peak) = resident_bytes();
-    MemoryUse { host_now, host_peak, device_now: 0, device_peak: 0, results_held }
+    MemoryUse {
+        host_now,
+        host_peak,
+        device_now: 0,
+        device_peak: 0,
+        results_held,
+    }
 }

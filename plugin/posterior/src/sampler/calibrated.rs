@@ -10,14 +10,14 @@ use tch::{Kind, Tensor};
 use super::SamplerOptions;
 use super::batch::{Batch, DataVectors};
 use super::guidance::guide;
-use super::solver::{Multistep, geometric, level_tensor, reverse_prior};
+use super::solver::{Multistep, geometric, karras, level_tensor, reverse_prior};
 use crate::error::PosteriorError;
 use crate::rng::normal;
 
 /// Margin between rho and the level at which 1 - rho^2 W W^T turns singular.
 const RHO_MARGIN: f64 = 0.95;
 /// The prior-only stages end this far below rho, or at the net's smallest level.
-const FINISH_RATIO: f64 = 1.0 / 100.0;
+const FINISH_RATIO: f64 = 1.0 / 40.0;
 
 /// Draws one posterior sample a row, [B, 1, H, W].
 pub(super) fn sample(batch: &mut Batch<'_>, o: &SamplerOptions) -> Result<Tensor, PosteriorError> {
@@ -27,7 +27,6 @@ pub(super) fn sample(batch: &mut Batch<'_>, o: &SamplerOptions) -> Result<Tensor
     // Data sharper than the net's smallest level: there is no room for sweeps below it.
     let sweeps = if rho.iter().all(|&r| r > smallest) { o.sweeps } else { 0 };
     let bottom: Vec<f64> = rho.iter().map(|&r| r.max(smallest)).collect();
-    let end: Vec<f64> = bottom.iter().map(|&r| (r * FINISH_RATIO).max(smallest)).collect();
     batch.steps_total = o.steps + sweeps * o.sweep_steps + o.finish_steps;
 
     let mut x = batch.noise() * largest;
@@ -45,10 +44,10 @@ pub(super) fn sample(batch: &mut Batch<'_>, o: &SamplerOptions) -> Result<Tensor
         return guide(batch, &x, &bottom, o.cg_iterations);
     }
     for _ in 0..sweeps {
-        let x0 = prior_only(batch, &x, &bottom, &end, o.sweep_steps)?;
+        let x0 = prior_only(batch, &x, &bottom, o.sweep_steps)?;
         x = condition(batch, &x0, &rho);
     }
-    prior_only(batch, &x, &bottom, &end, o.finish_steps)
+    prior_only(batch, &x, &bottom, o.finish_steps)
 }
 
 /// x_0 from the prior's reverse SDE, started at x with noise level `from`.
@@ -56,11 +55,13 @@ fn prior_only(
     batch: &mut Batch<'_>,
     x: &Tensor,
     from: &[f64],
-    to: &[f64],
     steps: usize,
 ) -> Result<Tensor, PosteriorError> {
+    let smallest = batch.model.metadata.sde.noise_range()[0];
+    let end = |from: f64| (from * FINISH_RATIO).max(smallest);
+    let grids: Vec<_> = from.iter().map(|&f| karras(f, end(f), steps)).collect();
     let (net, rngs, mut progress) = batch.net_and_rngs();
-    reverse_prior(net, x, from, to, steps, rngs, || progress.tick())
+    reverse_prior(net, x, &grids, rngs, || progress.tick())
         .ok_or(PosteriorError::Cancelled)
 }
 

@@ -59,7 +59,7 @@ impl SamplerOptions {
             SamplerKind::Calibrated => 25,
             SamplerKind::Convolved => 1000,
         };
-        Self { kind, steps, sweeps: 3, sweep_steps: 10, finish_steps: 12, cg_iterations: 2 }
+        Self { kind, steps, sweeps: 2, sweep_steps: 16, finish_steps: 24, cg_iterations: 2 }
     }
 }
 

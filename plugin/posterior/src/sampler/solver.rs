@@ -14,6 +14,18 @@ pub fn geometric(from: f64, to: f64, steps: usize) -> Vec<f64> {
     (0..=steps).map(|i| from * (ratio * i as f64 / steps as f64).exp()).collect()
 }
 
+/// The grid of Karras et al. 2022 (eq. 5) with exponent 7: `steps` + 1 levels, closer together
+/// towards `to` than in the unit of `from`, but less so than a geometric grid.
+///
+/// The prior-only stages use it. Close to their start the unknown x_0 varies most, and plug-in
+/// steps lose (1 - q^2)^2 of that variance each; a geometric grid over two decades loses 12 % at
+/// high signal-to-noise where this one loses 1 % with the same number of steps.
+pub fn karras(from: f64, to: f64, steps: usize) -> Vec<f64> {
+    const EXPONENT: f64 = 7.0;
+    let (a, b) = (from.powf(1.0 / EXPONENT), to.powf(1.0 / EXPONENT));
+    (0..=steps).map(|i| (a + (b - a) * i as f64 / steps as f64).powf(EXPONENT)).collect()
+}
+
 /// The f32 tensor [B] of `levels`.
 pub fn level_tensor(levels: &[f64], device: Device) -> Tensor {
     let values: Vec<f32> = levels.iter().map(|&l| l as f32).collect();
@@ -57,22 +69,20 @@ impl Multistep {
     }
 }
 
-/// Draws x_0 given x at noise level `from` by the prior's reverse SDE: `steps` solver steps on a
-/// geometric grid from `from` down to `to`, then the denoised image.
+/// Draws x_0 given x by the prior's reverse SDE: solver steps down the grids, then the denoised
+/// image. `observe` is asked after every step whether to go on.
 ///
 /// # Shapes
-/// x [B, 1, H, W]; from and to hold B levels.
+/// x [B, 1, H, W]; B grids of equal length, the first levels those of x.
 pub fn reverse_prior(
     net: &dyn Denoiser,
     x: &Tensor,
-    from: &[f64],
-    to: &[f64],
-    steps: usize,
+    grids: &[Vec<f64>],
     rngs: &mut [SampleRng],
     mut observe: impl FnMut() -> bool,
 ) -> Option<Tensor> {
     let device = x.device();
-    let grids: Vec<_> = from.iter().zip(to).map(|(&f, &t)| geometric(f, t, steps)).collect();
+    let steps = grids.first().map_or(0, |g| g.len() - 1);
     let at = |i: usize| -> Levels { grids.iter().map(|g| g[i]).collect() };
     let shape = &x.size()[1..];
     let mut x = x.shallow_clone();

@@ -157,7 +157,7 @@ pub fn forward(config: &UnetConfig, p: &Parameters, x: &Tensor, c_noise: &Tensor
         h = net.attention(&h);
     }
     for i in (0..=last).rev() {
-        h = h + net.conv(&format!("up{i}.skip"), &skips[i], 1);
+        h += net.conv(&format!("up{i}.skip"), &skips[i], 1);
         for block in 0..config.blocks {
             h = net.block(&format!("up{i}.{block}"), &h, &level);
         }

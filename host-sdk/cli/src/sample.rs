@@ -1,0 +1,303 @@
+//! `pellucid sample`.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use pellucid_host::input::{
+    ExposureFile, ExposureOptions, NoiseCorrelation, PsfImage, PsfOptions, Stamp, sha256_file,
+};
+use pellucid_host::product::{Observed, Product, Provenance, write_figure};
+use pellucid_host::session::{Engine, Exposure, Job, JobBuilder, Model};
+use pellucid_host::sky::{ModelGrid, SkyPosition};
+use pellucid_host::{HostError, check_output};
+use serde_json::{Map, Value};
+
+use crate::args::SampleArgs;
+use crate::failure::{Failure, Outcome, Run};
+use crate::terminal::{Meter, duration};
+use crate::{engine, interrupt, summary};
+
+/// How often Ctrl-C is looked for while a job runs.
+const POLL: Duration = Duration::from_millis(200);
+
+/// Runs the command.
+pub fn run(args: &SampleArgs) -> Run {
+    let n = args.exposures.len();
+    if args.input.psf.len() != 1 && args.input.psf.len() != n {
+        return Err(Failure::Usage(format!(
+            "--psf: needed once for all exposures or once for each of the {n}, got {}",
+            args.input.psf.len()
+        )));
+    }
+    if args.samples == 0 {
+        return Err(Failure::Usage("--samples: needed at least 1, got 0".into()));
+    }
+    check_output(&args.output)?;
+    args.figure.as_deref().map_or(Ok(()), check_output)?;
+    let correlation = match &args.noise_correlation {
+        Some(address) => Some(NoiseCorrelation::read(address)?),
+        None => None,
+    };
+    let mut files = open_exposures(args, correlation.as_ref())?;
+    let psfs = read_psfs(args)?;
+    let engine = engine::start(&args.engine, Some(&args.prior))?;
+    let prior = engine::find_prior(&engine, &args.prior)?;
+    let grid = model_grid(args, &files, prior.as_ref())?;
+
+    let mut stamps: Vec<(Stamp, f64)> = Vec::with_capacity(n);
+    for file in &mut files {
+        stamps.push(cut(file, &grid, args.input.cutout)?);
+    }
+    let kernels: Result<Vec<_>, HostError> = psfs
+        .iter()
+        .map(|psf| engine.psf(psf.kernel.view(), psf.oversample, psf.pixel_integrated))
+        .collect();
+    let kernels = kernels?;
+    let pick = |k: usize| if kernels.len() == 1 { 0 } else { k };
+    let correlation_image = correlation.as_ref().map(|c| &c.correlation);
+    let exposures: Result<Vec<Exposure>, HostError> = stamps
+        .iter()
+        .enumerate()
+        .map(|(k, (stamp, _))| stamp.to_exposure(&engine, &kernels[pick(k)], correlation_image))
+        .collect();
+    let exposures = exposures?;
+    interrupt::check()?;
+
+    let job = JobBuilder {
+        exposures: exposures.iter().collect(),
+        grid,
+        samples: args.samples,
+        seed: args.seed,
+        prior: args.prior.clone(),
+        likelihood: args.noise.clone(),
+        options: options(args),
+        priority: 0,
+    };
+    let submitted = engine.submit(&job)?;
+    watch(&submitted, args.samples)?;
+    let result = submitted.result()?;
+
+    let observed: Vec<_> = (0..n)
+        .map(|k| Observed {
+            exposure: &exposures[k],
+            stamp: &stamps[k].0,
+            pixel_scale_arcsec: stamps[k].1,
+            source: (files[k].path().into(), files[k].sha256().into()),
+            psf: (psfs[pick(k)].path.clone(), psfs[pick(k)].sha256.clone()),
+        })
+        .collect();
+    let provenance = provenance(args, &engine, prior.as_ref(), correlation.as_ref(), &job)?;
+    let product = Product::assemble(&engine, &result, grid, &observed, provenance)?;
+    interrupt::check()?;
+    product.write(&args.output)?;
+    if let Some(figure) = &args.figure {
+        write_figure(&product, figure)?;
+    }
+    let errors = product.diagnostics.sample_errors.iter().enumerate();
+    for (k, error) in errors.filter_map(|(k, e)| Some((k, e.as_ref()?))) {
+        log::warn!("sample {k} failed: {error}");
+    }
+    summary::print(&product, &args.output, args.json);
+    Ok(match product.diagnostics.failed_samples.is_empty() {
+        true => Outcome::Done,
+        false => Outcome::Partial,
+    })
+}
+
+fn open_exposures(
+    args: &SampleArgs,
+    correlation: Option<&NoiseCorrelation>,
+) -> Result<Vec<ExposureFile>, Failure> {
+    let input = &args.input;
+    let options = ExposureOptions {
+        sigma: input.sigma,
+        fallback_sigma: correlation.and_then(|c| c.sigma),
+        unit: input.unit.clone(),
+        pixel_area_corrected: input.pixel_area_corrected.then_some(true),
+        bad_bits: input.dq_bad_bits,
+        pixel_scale_arcsec: input.pixel_scale_data,
+        sky: input.sky,
+        target: target(args),
+    };
+    let files: Result<_, _> =
+        args.exposures.iter().map(|address| ExposureFile::open(address, &options)).collect();
+    Ok(files?)
+}
+
+fn read_psfs(args: &SampleArgs) -> Result<Vec<PsfImage>, Failure> {
+    let options = PsfOptions {
+        oversample: args.input.psf_oversample,
+        pixel_integrated: args.input.psf_pixel_integrated.then_some(true),
+    };
+    let psfs: Result<_, _> =
+        args.input.psf.iter().map(|address| PsfImage::read(address, options)).collect();
+    Ok(psfs?)
+}
+
+fn target(args: &SampleArgs) -> Option<SkyPosition> {
+    Some(SkyPosition { ra_deg: args.ra?, dec_deg: args.dec? })
+}
+
+/// The grid asked for, completed by the prior's size and scale and the exposures' centre.
+fn model_grid(
+    args: &SampleArgs,
+    files: &[ExposureFile],
+    prior: Option<&Model>,
+) -> Result<ModelGrid, Failure> {
+    let unknown = |what: &str, flag: &str| {
+        Failure::Usage(format!(
+            "the plugin does not tell the {what} of prior {}; give {flag}",
+            args.prior
+        ))
+    };
+    let size = prior.and_then(|m| m.image_size);
+    let (ny, nx) = match (args.size, size) {
+        (Some(n), _) => (n, n),
+        (None, Some([ny, nx])) => (ny, nx),
+        (None, None) => return Err(unknown("image size", "--size")),
+    };
+    let scale = args
+        .pixel_scale
+        .or_else(|| prior.and_then(|m| m.pixel_scale_arcsec))
+        .ok_or_else(|| unknown("pixel scale", "--pixel-scale"))?;
+    let centres: Vec<_> = files.iter().map(|f| f.chips()[0].centre()).collect();
+    let centre = target(args).or_else(|| SkyPosition::mean(&centres));
+    Ok(ModelGrid {
+        nx,
+        ny,
+        centre: centre
+            .ok_or_else(|| Failure::Usage("the exposures have no common centre".into()))?,
+        pixel_scale_arcsec: scale,
+    })
+}
+
+/// The stamp of an exposure that sees the model, and the detector's pixel scale in arcsec.
+fn cut(
+    file: &mut ExposureFile,
+    grid: &ModelGrid,
+    cutout: Option<usize>,
+) -> Result<(Stamp, f64), Failure> {
+    let index = file.chip_at(Some(grid.centre))?;
+    let chip = &file.chips()[index];
+    let off = || HostError::OffChip {
+        at: chip.label.clone(),
+        ra_deg: grid.centre.ra_deg,
+        dec_deg: grid.centre.dec_deg,
+        chips: 1,
+    };
+    let region = match cutout {
+        Some(n) => chip.cutout(chip.locate(grid.centre).ok_or_else(off)?, n),
+        None => chip.footprint(grid).ok_or_else(off)?,
+    };
+    let scale = chip.wcs.pixel_scale_arcsec();
+    Ok((file.stamp(index, region)?, scale))
+}
+
+fn options(args: &SampleArgs) -> Map<String, Value> {
+    let mut options = Map::new();
+    let mut set = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            options.insert(key.into(), value);
+        }
+    };
+    set("sampler", args.sampler.clone().map(Value::from));
+    set("steps", args.steps.map(Value::from));
+    set("sweeps", args.sweeps.map(Value::from));
+    set("precision", args.precision.clone().map(Value::from));
+    set("flux_scale", args.flux_scale.map(Value::from));
+    options
+}
+
+/// Follows a job to its end; on Ctrl-C cancels it and waits until the plugin has let go.
+fn watch(job: &Job, samples: usize) -> Result<(), Failure> {
+    let mut meter = Meter::new();
+    let done = loop {
+        match job.wait(POLL) {
+            Ok(true) => break Ok(()),
+            Ok(false) => {}
+            Err(error) => break Err(error.into()),
+        }
+        if interrupt::requested() {
+            job.cancel();
+            continue;
+        }
+        let p = job.progress()?;
+        meter.update(p.fraction, p.samples_done, samples, p.remaining);
+    };
+    let took = meter.finish();
+    if done.is_ok() {
+        eprintln!("sampled {samples} in {}", duration(took.as_secs_f64()));
+    }
+    done
+}
+
+fn provenance(
+    args: &SampleArgs,
+    engine: &Engine,
+    prior: Option<&Model>,
+    correlation: Option<&NoiseCorrelation>,
+    job: &JobBuilder<'_>,
+) -> Result<Provenance, Failure> {
+    let hash = |path: Option<&Path>| path.map_or(Ok(String::new()), sha256_file);
+    let noise_file = Path::new(&args.noise);
+    let noise_file = noise_file.is_file().then_some(noise_file);
+    let mut config = job.options.clone();
+    config.insert("samples".into(), args.samples.into());
+    config.insert("device".into(), args.engine.device.clone().into());
+    Ok(Provenance {
+        host_version: format!("pellucid {}", env!("CARGO_PKG_VERSION")),
+        plugin_version: engine.plugin().version(),
+        prior: (args.prior.clone(), hash(prior.and_then(|m| m.path.as_deref()))?),
+        noise: (args.noise.clone(), hash(noise_file)?),
+        noise_correlation: correlation.map(|c| (shown(&c.path), c.sha256.clone())),
+        seed: args.seed,
+        device: args.engine.device.clone(),
+        config: Value::Object(config).to_string(),
+        plugin_record: "{}".into(),
+        date: now(),
+    })
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// UTC, ISO 8601, to the second.
+fn now() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let seconds = since.map_or(0, |d| d.as_secs());
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = civil(days as i64);
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}",
+        second / 3600,
+        second / 60 % 60,
+        second % 60
+    )
+}
+
+/// Gregorian date of a day since 1970-01-01 (Howard Hinnant, `civil_from_days`).
+fn civil(days: i64) -> (i64, i64, i64) {
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let day_of_era = z.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year, month, day_of_year - (153 * shifted + 2) / 5 + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::civil;
+
+    #[test]
+    fn dates() {
+        assert_eq!(civil(0), (1970, 1, 1));
+        assert_eq!(civil(19_782), (2024, 2, 29));
+        assert_eq!(civil(20_088), (2024, 12, 31));
+    }
+}

@@ -1,0 +1,196 @@
+//! Bad input ends in an error that names the thing, the documented exit code, and no output.
+
+mod support;
+
+use std::path::PathBuf;
+use std::process::Output;
+
+use pellucid_host::fits::{Card, FitsOutput};
+use support::{Folder, Parts, SIDE, pellucid, write_prior, write_psf};
+
+/// A folder with a good exposure, PSF and prior, and the command line that samples them.
+struct Bench {
+    folder: Folder,
+    exposure: PathBuf,
+    psf: PathBuf,
+    prior: PathBuf,
+    output: PathBuf,
+}
+
+impl Bench {
+    fn new(name: &str) -> Self {
+        let folder = Folder::new(name);
+        let bench = Self {
+            exposure: folder.path("exposure.fits"),
+            psf: folder.path("psf.fits"),
+            prior: folder.path("prior.safetensors"),
+            output: folder.path("posterior.fits"),
+            folder,
+        };
+        Parts::default().write(&bench.exposure);
+        write_psf(&bench.psf);
+        write_prior(&bench.prior);
+        bench
+    }
+
+    fn spoil(self, change: impl FnOnce(&mut Parts)) -> Self {
+        let mut parts = Parts::default();
+        change(&mut parts);
+        parts.write(&self.exposure);
+        self
+    }
+
+    /// Runs `sample`, which must fail, and gives its message.
+    #[track_caller]
+    fn fails(&self, code: i32, more: &[&str]) -> String {
+        let before = self.folder.names();
+        let text = |path: &PathBuf| path.display().to_string();
+        let side = SIDE.to_string();
+        let mut args = vec!["sample".to_owned(), text(&self.exposure)];
+        for (flag, value) in [
+            ("--psf", text(&self.psf)),
+            ("--prior", text(&self.prior)),
+            ("--size", side),
+            ("--pixel-scale", "0.05".into()),
+            ("--samples", "2".into()),
+            ("-o", text(&self.output)),
+        ] {
+            if !more.contains(&flag) {
+                args.extend([flag.into(), value]);
+            }
+        }
+        args.extend(more.iter().map(|s| (*s).to_owned()));
+        let message = fails(&pellucid(&args), code);
+        assert_eq!(self.folder.names(), before, "partial output: {message}");
+        message
+    }
+}
+
+/// stderr of a run, with the exit code checked.
+#[track_caller]
+fn fails(output: &Output, code: i32) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
+    stderr
+}
+
+/// Whether any plugin can be had, the stub included.
+fn plugin(test: &str) -> bool {
+    let doctor = pellucid(["doctor"]);
+    let found = String::from_utf8_lossy(&doctor.stdout).contains("ok    ABI");
+    if !found {
+        eprintln!("SKIPPED: {test}: no plugin (PELLUCID_PLUGIN)");
+    }
+    found
+}
+
+#[track_caller]
+fn says(message: &str, words: &[&str]) {
+    for word in words {
+        assert!(message.contains(word), "{word:?} is not in: {message}");
+    }
+}
+
+#[test]
+fn usage() {
+    let bench = Bench::new("usage");
+    says(&bench.fails(2, &["--no-such-flag"]), &["--no-such-flag"]);
+    says(&bench.fails(2, &["--ra", "150"]), &["--dec"]);
+    says(&bench.fails(2, &["--sigma", "-1"]), &["--sigma", "positive"]);
+    says(&bench.fails(2, &["--samples", "0"]), &["--samples"]);
+    let psf = bench.psf.display().to_string();
+    let twice = ["--psf", &psf, "--psf", &psf];
+    says(&bench.fails(2, &twice), &["--psf", "got 2"]);
+    assert_eq!(pellucid(["frobnicate"]).status.code(), Some(2));
+    assert_eq!(pellucid(["--version"]).status.code(), Some(0));
+}
+
+#[test]
+fn files_that_are_not_there() {
+    let mut bench = Bench::new("missing");
+    says(&bench.fails(1, &["--psf", "/nowhere/p.fits"]), &["/nowhere/p.fits"]);
+    says(&bench.fails(1, &["-o", "/nowhere/o.fits"]), &["/nowhere"]);
+    let folder = bench.folder.0.display().to_string();
+    says(&bench.fails(1, &["-o", &folder]), &["folder", &folder]);
+    bench.exposure = "/nowhere/e.fits".into();
+    says(&bench.fails(1, &[]), &["/nowhere/e.fits", "No such file"]);
+    let inspect = pellucid(["inspect", "/nowhere/post.fits"]);
+    says(&fails(&inspect, 1), &["/nowhere/post.fits"]);
+}
+
+#[test]
+fn a_plugin_that_is_not_there_or_is_something_else() {
+    let bench = Bench::new("plugin");
+    says(&bench.fails(1, &["--plugin", "/nowhere/l.so"]), &["/nowhere/l.so", "--plugin"]);
+    let psf = bench.psf.display().to_string();
+    says(&bench.fails(1, &["--plugin", &psf]), &["cannot load", &psf]);
+}
+
+#[test]
+fn a_psf_that_is_no_image() {
+    let bench = Bench::new("psf");
+    let mut file = FitsOutput::create(&bench.psf, &[]).unwrap();
+    let cube = ndarray::Array3::<f32>::ones((2, 5, 5));
+    file.image("PSF", 1, cube.view(), &[]).unwrap();
+    file.commit().unwrap();
+    says(&bench.fails(1, &[]), &["psf.fits", "2-D image", "5x5x2"]);
+
+    let mut file = FitsOutput::create(&bench.psf, &[]).unwrap();
+    let mut image = ndarray::Array2::<f32>::ones((5, 5));
+    image[[1, 3]] = f32::NAN;
+    file.image("PSF", 1, image.view(), &[]).unwrap();
+    file.commit().unwrap();
+    says(&bench.fails(1, &[]), &["PSF,1", "(3, 1)", "NaN"]);
+}
+
+#[test]
+fn a_wcs_that_is_singular_or_elsewhere() {
+    let flat = |parts: &mut Parts| {
+        for card in &mut parts.wcs {
+            if card.key.starts_with("CD") {
+                *card = Card::new(&card.key, 1e-5, "");
+            }
+        }
+    };
+    let bench = Bench::new("singular").spoil(flat);
+    says(&bench.fails(1, &[]), &["exposure.fits[SCI,1]", "singular"]);
+
+    let bench = Bench::new("none").spoil(|parts| parts.wcs.clear());
+    says(&bench.fails(1, &[]), &["CTYPE1", "--pixel-scale-data"]);
+}
+
+#[test]
+fn pixels_and_noise_that_cannot_be() {
+    if !plugin("pixels_and_noise_that_cannot_be") {
+        return;
+    }
+    let bench = Bench::new("nan").spoil(|parts| parts.science[[5, 9]] = f32::NAN);
+    says(&bench.fails(1, &[]), &["exposure.fits", "NaN"]);
+    let bench = Bench::new("masked").spoil(|parts| parts.quality.fill(4));
+    says(&bench.fails(1, &[]), &["exposure.fits", "unmasked"]);
+    let bench = Bench::new("negative").spoil(|parts| parts.error[[5, 9]] = -0.1);
+    says(&bench.fails(1, &[]), &["exposure.fits"]);
+    let bench = Bench::new("away");
+    let away = ["--ra", "151", "--dec", "2"];
+    says(&bench.fails(1, &away), &["exposure.fits", "151", "--ra"]);
+    let none = ["--prior", "no-such-prior"];
+    says(&bench.fails(1, &none), &["no-such-prior", "--prior"]);
+}
+
+#[test]
+fn models_and_options_that_cannot_be() {
+    if !support::engine("models_and_options_that_cannot_be") {
+        return;
+    }
+    let bench = Bench::new("options");
+    says(&bench.fails(1, &["--sampler", "magic"]), &["magic"]);
+    says(&bench.fails(1, &["--device", "abacus"]), &["abacus"]);
+    says(&bench.fails(1, &["--precision", "f16"]), &["f16"]);
+
+    let bytes = std::fs::read(&bench.prior).unwrap();
+    std::fs::write(&bench.prior, &bytes[..bytes.len() - 100]).unwrap();
+    says(&bench.fails(1, &[]), &["prior"]);
+    std::fs::write(&bench.prior, &bytes[..20]).unwrap();
+    says(&bench.fails(1, &[]), &["prior"]);
+    says(&bench.fails(1, &["--prior", "/nowhere/p.safetensors"]), &["/nowhere/p.safetensors"]);
+}

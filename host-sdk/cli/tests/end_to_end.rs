@@ -1,0 +1,133 @@
+//! Simulate, sample, inspect and predict through the real plugin.
+
+mod support;
+
+use std::process::{Command, Output};
+
+use pellucid_host::fits::FitsInput;
+use support::{Folder, Parts, SIDE, pellucid, write_prior, write_psf};
+
+#[track_caller]
+fn works(output: Output) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_posterior_and_its_figure() {
+    if !support::engine("a_posterior_and_its_figure") {
+        return;
+    }
+    let folder = Folder::new("sample");
+    let path = |name: &str| folder.path(name).display().to_string();
+    Parts::default().write(&folder.path("a.fits"));
+    write_psf(&folder.path("psf.fits"));
+    write_prior(&folder.path("prior.safetensors"));
+    let sample = |output: &str| {
+        works(pellucid([
+            "sample",
+            &path("a.fits"),
+            "--psf",
+            &path("psf.fits"),
+            "--prior",
+            &path("prior.safetensors"),
+            "--flux-scale",
+            "1",
+            "--samples",
+            "4",
+            "--seed",
+            "7",
+            "--figure",
+            &path("figure.png"),
+            "--json",
+            "-o",
+            &path(output),
+        ]))
+    };
+    let summary: serde_json::Value = serde_json::from_str(&sample("one.fits")).unwrap();
+    assert_eq!(summary["samples"], 4);
+    assert_eq!(summary["grid"]["nx"], SIDE);
+    let chi2 = summary["exposures"][0]["chi2_dof"].as_f64().unwrap();
+    assert!((0.3..2.0).contains(&chi2), "{chi2}");
+    sample("two.fits");
+    let names = ["a.fits", "figure.png", "one.fits", "prior.safetensors", "psf.fits", "two.fits"];
+    assert_eq!(folder.names(), names);
+
+    let samples = |name: &str| {
+        let mut file = FitsInput::open(&folder.path(name)).unwrap();
+        let index = file.find("SAMPLES", 1).unwrap().index;
+        file.image(index).unwrap()
+    };
+    assert_eq!(samples("one.fits"), samples("two.fits"), "same seed, same samples");
+    let text = works(pellucid(["inspect", &path("one.fits")]));
+    assert!(text.contains("4 samples"), "{text}");
+    match Command::new("fitsverify").arg(path("one.fits")).output() {
+        Ok(output) => {
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(text.contains("found 0 warning(s) and 0 error(s)"), "{text}");
+        }
+        Err(_) => eprintln!("SKIPPED: fitsverify is not installed"),
+    }
+}
+
+#[test]
+fn simulated_exposures_are_what_prediction_says() {
+    if !support::engine("simulated_exposures_are_what_prediction_says") {
+        return;
+    }
+    let folder = Folder::new("simulate");
+    let path = |name: &str| folder.path(name).display().to_string();
+    let simulate = |output: &str| {
+        works(pellucid([
+            "simulate",
+            "--instrument",
+            "plain",
+            "--exposures",
+            "2",
+            "--size",
+            "32",
+            "--snr",
+            "50",
+            "--seed",
+            "3",
+            "-o",
+            &path(output),
+        ]))
+    };
+    simulate("sim");
+    simulate("again");
+    for name in ["exposure_1.fits", "exposure_2.fits", "psf.fits", "truth.fits"] {
+        let read =
+            |folder_name: &str| std::fs::read(folder.0.join(folder_name).join(name)).unwrap();
+        assert_eq!(read("sim"), read("again"), "{name} follows from the seed");
+    }
+    works(pellucid([
+        "predict",
+        "--image",
+        &path("sim/truth.fits"),
+        &path("sim/exposure_2.fits"),
+        "--psf",
+        &path("sim/psf.fits"),
+        "-o",
+        &path("predicted.fits"),
+    ]));
+    let image = |name: &str, hdu: &str| {
+        let mut file = FitsInput::open(&folder.path(name)).unwrap();
+        let index = file.find(hdu, 1).unwrap().index;
+        file.image_2d(index).unwrap()
+    };
+    let seen = image("sim/exposure_2.fits", "SCI");
+    let sigma = image("sim/exposure_2.fits", "ERR");
+    let quality = image("sim/exposure_2.fits", "DQ");
+    let predicted = image("predicted.fits", "SCI");
+    assert_eq!(seen.dim(), predicted.dim());
+    let good: Vec<f64> = (0..seen.len())
+        .map(|i| (i / seen.ncols(), i % seen.ncols()))
+        .filter(|at| quality[*at] == 0.0)
+        .map(|at| ((seen[at] - predicted[at]) / sigma[at]).powi(2))
+        .collect();
+    let reduced = good.iter().sum::<f64>() / good.len() as f64;
+    // The truth's pixels are twice as coarse as what was simulated: a little more than noise.
+    assert!((0.7..1.6).contains(&reduced), "{reduced}");
+}

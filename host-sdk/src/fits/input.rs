@@ -1,0 +1,224 @@
+//! Reading: the HDUs of a file, and rectangles of their pixels.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use fitsio::FitsFile;
+use fitsio::hdu::HduInfo;
+use fitsio::images::ReadImage;
+use ndarray::{Array2, ArrayD, IxDyn};
+
+use super::address::Extension;
+use super::header::Header;
+use super::raw;
+use crate::error::{HostError, Result};
+
+/// A rectangle of pixels, 0-based.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Region {
+    /// First column.
+    pub x0: usize,
+    /// First row.
+    pub y0: usize,
+    /// Columns.
+    pub nx: usize,
+    /// Rows.
+    pub ny: usize,
+}
+
+impl fmt::Display for Region {
+    /// `[101:164,201:264]`: a FITS section, x first, 1-based, both ends included.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (x, y) = (self.x0 + 1, self.y0 + 1);
+        write!(f, "[{x}:{},{y}:{}]", self.x0 + self.nx, self.y0 + self.ny)
+    }
+}
+
+/// What one HDU is.
+#[derive(Debug, Clone)]
+pub struct Hdu {
+    /// 0-based position in the file.
+    pub index: usize,
+    /// EXTNAME, upper case; empty if it has none.
+    pub name: String,
+    /// EXTVER, 1 if it has none.
+    pub version: i64,
+    /// Image axes in C order (y, x); empty for tables and HDUs without pixels.
+    pub shape: Vec<usize>,
+    /// Its header.
+    pub header: Header,
+}
+
+/// An open FITS file.
+pub struct FitsInput {
+    path: PathBuf,
+    file: FitsFile,
+    hdus: Vec<Hdu>,
+}
+
+impl FitsInput {
+    /// Opens a file and reads all its headers.
+    ///
+    /// # Errors
+    /// [`HostError::Io`] if there is no such file, [`HostError::Fits`] if it is not a FITS file.
+    pub fn open(path: &Path) -> Result<Self> {
+        std::fs::File::open(path).map_err(HostError::io("open", path))?;
+        let broken = |reason: String| HostError::fits(path.display(), reason);
+        let mut file = raw::open_disk_file(path).map_err(broken)?;
+        let count = file.num_hdus().map_err(|e| broken(e.to_string()))?;
+        let mut hdus = Vec::with_capacity(count);
+        for index in 0..count {
+            let at = || format!("{}[{index}]", path.display());
+            let hdu = file.hdu(index).map_err(|e| HostError::fits(at(), e))?;
+            let text = raw::header_text(&mut file).map_err(|e| HostError::fits(at(), e))?;
+            let header = Header::from_cards(text);
+            let shape = match hdu.info {
+                HduInfo::ImageInfo { shape, .. } => shape,
+                HduInfo::TableInfo { .. } | HduInfo::AnyInfo => Vec::new(),
+            };
+            hdus.push(Hdu {
+                index,
+                name: header.string("EXTNAME").unwrap_or("").to_ascii_uppercase(),
+                version: header.integer("EXTVER").unwrap_or(1),
+                shape,
+                header,
+            });
+        }
+        Ok(Self { path: path.into(), file, hdus })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its HDUs, the primary one first.
+    pub fn hdus(&self) -> &[Hdu] {
+        &self.hdus
+    }
+
+    /// The HDU with this EXTNAME and EXTVER.
+    pub fn find(&self, name: &str, version: i64) -> Option<&Hdu> {
+        self.hdus.iter().find(|h| h.name.eq_ignore_ascii_case(name) && h.version == version)
+    }
+
+    /// The HDU an address names; without one, the first that holds a 2-D image.
+    ///
+    /// # Errors
+    /// [`HostError::Fits`] that lists what the file does hold.
+    pub fn image_hdu(&self, extension: Option<&Extension>) -> Result<&Hdu> {
+        let found = match extension {
+            Some(Extension::Number(n)) => self.hdus.get(*n),
+            Some(Extension::Name(name, version)) => self.hdus.iter().find(|h| {
+                h.name.eq_ignore_ascii_case(name) && version.is_none_or(|v| v == h.version)
+            }),
+            None => self.hdus.iter().find(|h| h.shape.len() == 2),
+        };
+        found.ok_or_else(|| {
+            let wanted = extension.map_or("a 2-D image".into(), |e| format!("an HDU [{e}]"));
+            let held: Vec<_> = self.hdus.iter().map(Hdu::describe).collect();
+            HostError::fits(
+                self.path.display(),
+                format!("needed {wanted}, the file holds {}", held.join(", ")),
+            )
+        })
+    }
+
+    /// `file.fits[3]`, for messages.
+    pub fn at(&self, hdu: &Hdu) -> String {
+        match hdu.name.as_str() {
+            "" => format!("{}[{}]", self.path.display(), hdu.index),
+            name => format!("{}[{name},{}]", self.path.display(), hdu.version),
+        }
+    }
+
+    /// All pixels of an HDU as f64 (BSCALE and BZERO applied), in C order.
+    ///
+    /// # Errors
+    /// [`HostError::Fits`] if it is not an image or the file is cut short.
+    pub fn image(&mut self, index: usize) -> Result<ArrayD<f64>> {
+        let shape = self.hdus[index].shape.clone();
+        let values: Vec<f64> = self.read(index, ReadImage::read_image)?;
+        ArrayD::from_shape_vec(IxDyn(&shape), values)
+            .map_err(|e| HostError::fits(self.at(&self.hdus[index]), e))
+    }
+
+    /// All pixels of an HDU that must hold a 2-D image, [y, x].
+    ///
+    /// # Errors
+    /// [`HostError::Shape`] if it has not two axes.
+    pub fn image_2d(&mut self, index: usize) -> Result<Array2<f64>> {
+        let hdu = &self.hdus[index];
+        let wrong = HostError::Shape {
+            what: self.at(hdu),
+            need: "a 2-D image".into(),
+            got: hdu.describe(),
+        };
+        if hdu.shape.len() != 2 {
+            return Err(wrong);
+        }
+        self.image(index)?.into_dimensionality().map_err(|_| wrong)
+    }
+
+    /// A rectangle of a 2-D image, [y, x]; only these pixels are read from disk.
+    ///
+    /// # Errors
+    /// [`HostError::Fits`] if the rectangle leaves the image.
+    pub fn region(&mut self, index: usize, region: Region) -> Result<Array2<f64>> {
+        let x = region.x0..region.x0 + region.nx;
+        let y = region.y0..region.y0 + region.ny;
+        let values: Vec<f64> =
+            self.read(index, |file, hdu| ReadImage::read_region(file, hdu, &[&x, &y]))?;
+        Array2::from_shape_vec((region.ny, region.nx), values)
+            .map_err(|e| HostError::fits(self.at(&self.hdus[index]), e))
+    }
+
+    /// A column of a binary table as numbers.
+    ///
+    /// # Errors
+    /// [`HostError::Fits`] if there is no such table or column.
+    pub fn column(&mut self, index: usize, name: &str) -> Result<Vec<f64>> {
+        self.read(index, |file, hdu| hdu.read_col::<f64>(file, name))
+    }
+
+    /// A column of a binary table as strings.
+    ///
+    /// # Errors
+    /// [`HostError::Fits`] if there is no such table or column.
+    pub fn text_column(&mut self, index: usize, name: &str) -> Result<Vec<String>> {
+        self.read(index, |file, hdu| hdu.read_col::<String>(file, name))
+    }
+
+    fn read<T>(
+        &mut self,
+        index: usize,
+        get: impl FnOnce(&mut FitsFile, &fitsio::hdu::FitsHdu) -> fitsio::errors::Result<T>,
+    ) -> Result<T> {
+        let result = self.file.hdu(index).and_then(|hdu| get(&mut self.file, &hdu));
+        result.map_err(|e| HostError::fits(self.at(&self.hdus[index]), e))
+    }
+}
+
+impl Hdu {
+    /// `SCI,1 (1014x1014)`, for messages.
+    pub fn describe(&self) -> String {
+        let label = match self.name.as_str() {
+            "" => self.index.to_string(),
+            name => format!("{name},{}", self.version),
+        };
+        let axes: Vec<_> = self.shape.iter().rev().map(usize::to_string).collect();
+        match axes.is_empty() {
+            true => format!("{label} (no image)"),
+            false => format!("{label} ({})", axes.join("x")),
+        }
+    }
+}
+
+impl fmt::Debug for FitsInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FitsInput")
+            .field("path", &self.path)
+            .field("hdus", &self.hdus.len())
+            .finish()
+    }
+}

@@ -1,0 +1,18 @@
+//! From FITS files to what a session takes: exposures, PSFs, noise correlations.
+
+mod correlation;
+mod exposure;
+mod hash;
+mod psf;
+mod quality;
+mod stamp;
+mod tables;
+mod units;
+
+pub use correlation::NoiseCorrelation;
+pub use exposure::{Chip, ExposureFile, ExposureOptions, SkyLevel};
+pub use hash::{sha256_bytes, sha256_file};
+pub use psf::{PsfImage, PsfOptions};
+pub use quality::default_bad_bits;
+pub use stamp::Stamp;
+pub use units::to_electrons_per_second;

@@ -1,0 +1,185 @@
+//! The plugin's diagnostics, typed.
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use crate::error::{HostError, Result};
+
+/// Reasons to distrust a posterior.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Flags {
+    /// chi2/dof is significantly off.
+    pub chi2: bool,
+    /// Residuals are correlated.
+    pub whiteness: bool,
+    /// Too much flux at the model's edge.
+    pub edge_flux: bool,
+    /// Any of them: prior and data do not match.
+    pub mismatch: bool,
+}
+
+impl Flags {
+    /// `chi2,whiteness`; `-` for none.
+    pub fn describe(&self) -> String {
+        let named =
+            [(self.chi2, "chi2"), (self.whiteness, "whiteness"), (self.edge_flux, "edge-flux")];
+        let set: Vec<_> = named.iter().filter(|(on, _)| *on).map(|(_, n)| *n).collect();
+        match set.is_empty() {
+            true => "-".into(),
+            false => set.join(","),
+        }
+    }
+
+    /// The inverse of [`Flags::describe`].
+    pub(super) fn parse(text: &str) -> Self {
+        let has = |name| text.split(',').any(|t| t.trim() == name);
+        let mut flags = Self {
+            chi2: has("chi2"),
+            whiteness: has("whiteness"),
+            edge_flux: has("edge-flux"),
+            mismatch: false,
+        };
+        flags.mismatch = flags.chi2 | flags.whiteness | flags.edge_flux;
+        flags
+    }
+}
+
+/// The fit of all samples to one exposure; NaN where a sample failed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ExposureFit {
+    /// Name of the exposure.
+    pub id: String,
+    /// Pixels used.
+    pub dof: usize,
+    /// Per sample.
+    #[serde(deserialize_with = "reals")]
+    pub chi2: Vec<f64>,
+    /// Per sample, correlation of neighbouring whitened residuals; expected 0.
+    #[serde(deserialize_with = "reals")]
+    pub whiteness: Vec<f64>,
+    /// Standard error of `whiteness` for white residuals.
+    #[serde(deserialize_with = "real")]
+    pub whiteness_se: f64,
+    /// Per sample, probability of a larger chi2.
+    #[serde(deserialize_with = "reals")]
+    pub p_values: Vec<f64>,
+    /// Posterior-predictive p-value.
+    #[serde(deserialize_with = "real")]
+    pub ppp: f64,
+    /// chi2 of the posterior mean over its expectation.
+    #[serde(deserialize_with = "real")]
+    pub chi2_mean_reduced: f64,
+    /// Effective number of parameters.
+    #[serde(deserialize_with = "real")]
+    pub effective_parameters: f64,
+    /// What is suspicious.
+    pub flags: Flags,
+}
+
+impl ExposureFit {
+    /// Median over the samples of chi2/dof.
+    pub fn reduced_chi2(&self) -> f64 {
+        super::quantile(self.chi2.iter().copied(), 0.5) / self.dof as f64
+    }
+}
+
+/// What the samples cost.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Cost {
+    /// e-/s per detector pixel that are one network unit.
+    #[serde(deserialize_with = "real")]
+    pub flux_scale: f64,
+    /// Network evaluations.
+    pub network_evaluations: u64,
+    /// Share of the time spent in the network, 0 to 1.
+    #[serde(deserialize_with = "real")]
+    pub network_time_share: f64,
+    /// Seconds of sampling.
+    #[serde(deserialize_with = "real")]
+    pub sampling_seconds: f64,
+    /// Conjugate-gradient iterations per sample.
+    pub cg_iterations: Vec<u64>,
+    /// Of those, stopped because the network's Jacobian was not positive.
+    pub cg_breakdowns: Vec<u64>,
+}
+
+/// Fit, flags and cost of a run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Diagnostics {
+    /// In the order of the exposures.
+    pub exposures: Vec<ExposureFit>,
+    /// Per sample, share of the flux in the model's border.
+    #[serde(deserialize_with = "reals")]
+    pub edge_flux_fraction: Vec<f64>,
+    /// Samples that failed.
+    pub failed_samples: Vec<usize>,
+    /// Why, per sample.
+    pub sample_errors: Vec<Option<String>>,
+    /// What is suspicious about any exposure or the samples.
+    pub flags: Flags,
+    /// What it cost.
+    #[serde(flatten)]
+    pub cost: Cost,
+}
+
+impl Diagnostics {
+    /// Reads the plugin's JSON; keys it does not have stay at zero, keys not known here are
+    /// passed over.
+    ///
+    /// # Errors
+    /// [`HostError::Answer`] for a known key of another type.
+    pub fn from_json(json: &Value) -> Result<Self> {
+        let read = serde_json::from_value(json.clone());
+        let mut diagnostics: Self =
+            read.map_err(|e| HostError::Answer { what: "diagnostics", reason: e.to_string() })?;
+        if diagnostics.failed_samples.is_empty() {
+            let errors = diagnostics.sample_errors.iter().enumerate();
+            diagnostics.failed_samples =
+                errors.filter_map(|(k, e)| e.is_some().then_some(k)).collect();
+        }
+        Ok(diagnostics)
+    }
+}
+
+/// JSON has no NaN; the plugin writes null.
+fn real<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+fn reals<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+    let values = Vec::<Option<f64>>::deserialize(deserializer)?;
+    Ok(values.into_iter().map(|v| v.unwrap_or(f64::NAN)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nulls_are_nan_and_unknown_keys_are_passed_over() {
+        let json = serde_json::json!({
+            "exposures": [{"id": "a", "dof": 10, "chi2": [11.0, null], "ppp": null, "new": 1}],
+            "failed_samples": [1],
+            "flux_scale": 0.5,
+            "cg_breakdowns": [3, 0],
+            "provenance": {}
+        });
+        let read = Diagnostics::from_json(&json).unwrap();
+        assert!(read.exposures[0].chi2[1].is_nan() && read.exposures[0].ppp.is_nan());
+        assert_eq!(read.exposures[0].reduced_chi2(), 1.1);
+        assert_eq!((read.cost.flux_scale, read.failed_samples[0]), (0.5, 1));
+        assert!(Diagnostics::from_json(&serde_json::json!({"exposures": 3})).is_err());
+    }
+
+    #[test]
+    fn flags_survive_their_text() {
+        let flags = Flags::parse("chi2,edge-flux");
+        assert!(flags.chi2 && flags.edge_flux && flags.mismatch && !flags.whiteness);
+        assert_eq!(flags.describe(), "chi2,edge-flux");
+        assert_eq!(Flags::parse("-"), Flags::default());
+    }
+}

@@ -1,0 +1,108 @@
+//! The shipped prior end to end: truths drawn from it, observed, sampled; are the samples
+//! calibrated?
+
+mod shared;
+
+use pellucid_posterior::sampler::{SamplerKind, SamplerOptions};
+use shared::problem::{Telescope, draw, likelihood};
+use shared::report::{Report, Target};
+use shared::shipped::{argument, prior, samples};
+use tch::{Kind, Tensor};
+
+const SNR: f64 = 15.0;
+
+fn main() {
+    let number = |name: &str| argument(name).and_then(|v| v.parse::<usize>().ok());
+    let mut report = Report::new("learned_prior");
+    let model = prior();
+    let truths = number("--truths").unwrap_or(20);
+    let count = number("--samples").unwrap_or(64);
+    let mut options = SamplerOptions::new(SamplerKind::Calibrated);
+    options.steps = number("--steps").unwrap_or(options.steps);
+    options.sweeps = number("--sweeps").unwrap_or(options.sweeps);
+    options.sweep_steps = number("--sweep-steps").unwrap_or(options.sweep_steps);
+    options.finish_steps = number("--finish-steps").unwrap_or(options.finish_steps);
+    let telescope = Telescope::new(model.metadata.image_size[0], 32, 4, 3.0);
+    let images = samples(&model, truths, 4242);
+    let mut sums = Sums::default();
+    for t in 0..truths {
+        let truth = images.get(t as i64);
+        // S/N of a pixel of typical brightness: rms signal over noise.
+        let sigma = telescope.signal_rms(&truth) / SNR;
+        let (exposures, y) = telescope.observe(&truth, sigma, 900 + t as u64);
+        let lik = likelihood(&telescope, &exposures, &*model.denoiser, 1.0);
+        let drawn = draw(&model, &lik, &options, count, t as u64);
+        let model_data = drawn.images.to_kind(Kind::Float).reshape([-1, telescope.a.size()[1]]);
+        let residual = (y - model_data.matmul(&telescope.a.tr()).to_kind(Kind::Double)) / sigma;
+        sums.chi2 += residual.square().mean(Kind::Double).double_value(&[]);
+        sums.add(&truth.to_kind(Kind::Double), &drawn.images);
+        sums.failed += drawn.failed;
+        sums.cg_iterations += drawn.cg_iterations;
+        sums.cg_breakdowns += drawn.cg_breakdowns;
+        sums.seconds += drawn.seconds_per_sample;
+        sums.network_share += drawn.network_share;
+        sums.evaluations = drawn.evaluations_per_sample;
+        sums.directions += lik.w.size()[0] as f64;
+        println!("# truth {t}: {} directions, {:.2} s a sample", lik.w.size()[0], drawn.seconds_per_sample);
+    }
+    sums.report(&mut report, truths as f64, count as f64);
+    report.finish();
+}
+
+#[derive(Default)]
+struct Sums {
+    z: f64,
+    z2: f64,
+    within68: f64,
+    within95: f64,
+    flux_z2: f64,
+    chi2: f64,
+    failed: usize,
+    cg_iterations: usize,
+    cg_breakdowns: usize,
+    seconds: f64,
+    network_share: f64,
+    evaluations: f64,
+    directions: f64,
+}
+
+impl Sums {
+    fn add(&mut self, truth: &Tensor, images: &Tensor) {
+        let mean = images.mean_dim([0i64].as_slice(), false, Kind::Double);
+        let std = images.std_dim([0i64].as_slice(), true, false);
+        let z = (truth - mean) / std;
+        let average = |t: &Tensor| t.mean(Kind::Double).double_value(&[]);
+        self.z += average(&z);
+        self.z2 += average(&z.square());
+        for (half, sum) in [(0.34135, &mut self.within68), (0.47725, &mut self.within95)] {
+            let q = |p: f64| images.quantile_scalar(p, Some(0), false, "linear");
+            let inside = truth.ge_tensor(&q(0.5 - half)).logical_and(&truth.le_tensor(&q(0.5 + half)));
+            *sum += average(&inside.to_kind(Kind::Double));
+        }
+        let flux = images.sum_dim_intlist([1i64, 2].as_slice(), false, Kind::Double);
+        let shift = truth.sum(Kind::Double) - flux.mean(Kind::Double);
+        self.flux_z2 += (shift / flux.std(true)).square().double_value(&[]);
+    }
+
+    fn report(&self, report: &mut Report, truths: f64, n: f64) {
+        let case = format!("{truths} truths, {n} samples");
+        let exact = |p: f64| p * (n - 1.0) / (n + 1.0);
+        let mut row = |metric: &str, value: f64, target| report.row(&case, metric, value, target);
+        row("failed samples", self.failed as f64, Target::AtMost(0.0));
+        row("z mean", self.z / truths, Target::Within(-0.05, 0.05));
+        row("z rms", (self.z2 / truths).sqrt(), Target::Within(0.95, 1.08));
+        let (low, high) = (exact(0.6827), exact(0.9545));
+        row("coverage, 68 %", self.within68 / truths, Target::Within(low - 0.03, low + 0.03));
+        row("coverage, 95 %", self.within95 / truths, Target::Within(high - 0.03, high + 0.03));
+        row("coverage of exact samples, 68 %", low, Target::None);
+        row("coverage of exact samples, 95 %", high, Target::None);
+        row("chi2 / dof", self.chi2 / truths, Target::Within(0.97, 1.04));
+        row("flux z rms", (self.flux_z2 / truths).sqrt(), Target::None);
+        let broken = self.cg_breakdowns as f64 / self.cg_iterations.max(1) as f64;
+        row("CG breakdowns / iterations", broken, Target::None);
+        row("network evaluations a sample", self.evaluations, Target::None);
+        row("directions kept", self.directions / truths, Target::None);
+        row("seconds a sample", self.seconds / truths, Target::None);
+        row("network share of the time", self.network_share / truths, Target::None);
+    }
+}

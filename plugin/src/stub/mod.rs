@@ -1,0 +1,229 @@
+//! An engine without libtorch: deterministic numbers instead of samples, a real life cycle, and
+//! failures on request. ABI, life-cycle, Miri and fuzz tests run on it; the exported table drives it
+//! in builds without the feature `torch`.
+
+mod job;
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::thread::{self, JoinHandle};
+
+use ::pellucid_exposure::{Exposure, ModelGrid, apply_slow};
+use ndarray::Array2;
+use pellucid_ffi::*;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::engine::{Device, Engine, JobSpec, Memory, Result};
+use crate::status::Coded;
+use job::Ticket;
+pub use job::{StubJob, StubPosterior};
+
+/// Configuration of a [`StubEngine`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StubConfig {
+    /// As the real engine; ignored.
+    pub device: String,
+    /// As the real engine; ignored.
+    pub threads: usize,
+    /// Jobs that may wait.
+    pub queue_capacity: usize,
+    /// As the real engine; ignored.
+    pub max_batch: usize,
+    /// As the real engine; ignored.
+    pub model_dirs: Vec<String>,
+    /// Slot to panic in, by name.
+    pub panic_in: String,
+    /// Slot to fail in with `PELLUCID_E_DEVICE`, by name.
+    pub fail_in: String,
+}
+
+impl Default for StubConfig {
+    fn default() -> Self {
+        Self {
+            device: "auto".into(),
+            threads: 0,
+            queue_capacity: 64,
+            max_batch: 0,
+            model_dirs: Vec::new(),
+            panic_in: String::new(),
+            fail_in: String::new(),
+        }
+    }
+}
+
+/// Options of a stub's job.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StubOptions {
+    /// Steps a job takes.
+    pub steps: usize,
+    /// Length of a step, ms.
+    pub step_ms: u64,
+    /// Samples to fail.
+    pub failed_samples: Vec<usize>,
+    /// Slot to panic in, by name, or `worker`.
+    pub panic_in: String,
+    /// `worker`: the job fails with `PELLUCID_E_DEVICE`.
+    pub fail_in: String,
+}
+
+impl Default for StubOptions {
+    fn default() -> Self {
+        Self {
+            steps: 3,
+            step_ms: 1,
+            failed_samples: Vec::new(),
+            panic_in: String::new(),
+            fail_in: String::new(),
+        }
+    }
+}
+
+/// What a stub reports.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StubError {
+    /// A failure that was asked for.
+    #[error("the stub was told to fail in {place}")]
+    Induced {
+        /// Slot or `worker`.
+        place: &'static str,
+    },
+    /// The queue is full.
+    #[error("the queue is full: {capacity} jobs are waiting")]
+    QueueFull {
+        /// Jobs that may wait.
+        capacity: usize,
+    },
+    /// The job has no result yet.
+    #[error("the job is not finished")]
+    NotReady,
+    /// The job was cancelled.
+    #[error("the job was cancelled")]
+    Cancelled,
+    /// The worker panicked.
+    #[error("the worker panicked: {message}")]
+    Panic {
+        /// The panic's message.
+        message: String,
+    },
+}
+
+impl Coded for StubError {
+    fn code(&self) -> pellucid_status {
+        match self {
+            Self::Induced { .. } => PELLUCID_E_DEVICE,
+            Self::QueueFull { .. } | Self::NotReady => PELLUCID_E_STATE,
+            Self::Cancelled => PELLUCID_E_CANCELLED,
+            Self::Panic { .. } => PELLUCID_E_PANIC,
+        }
+    }
+}
+
+/// The engine; see the module.
+pub struct StubEngine {
+    config: StubConfig,
+    queue: Option<SyncSender<Arc<Ticket>>>,
+    submitted: std::sync::Mutex<Vec<std::sync::Weak<Ticket>>>,
+    worker: Option<JoinHandle<()>>,
+}
+
+impl StubEngine {
+    fn may(&self, place: &'static str) -> Result<(), StubError> {
+        if self.config.fail_in == place { Err(StubError::Induced { place }) } else { Ok(()) }
+    }
+}
+
+impl Engine for StubEngine {
+    type Config = StubConfig;
+    type Options = StubOptions;
+    type Job = StubJob;
+    const VERSION: &'static std::ffi::CStr = match std::ffi::CStr::from_bytes_with_nul(
+        concat!("pellucid ", env!("CARGO_PKG_VERSION"), " (engine: stub)\0").as_bytes(),
+    ) {
+        Ok(version) => version,
+        Err(_) => panic!("the text ends with its only NUL"),
+    };
+
+    fn devices() -> Vec<Device> {
+        let name = "stub".to_owned();
+        vec![Device { cuda: false, index: -1, name, memory_total: 0, memory_free: 0 }]
+    }
+
+    fn create(config: StubConfig) -> Result<Self> {
+        assert_ne!(config.panic_in, "engine_create", "panic on request");
+        if config.fail_in == "engine_create" {
+            return Err(StubError::Induced { place: "engine_create" }.into());
+        }
+        let (queue, jobs): (_, Receiver<Arc<Ticket>>) = mpsc::sync_channel(config.queue_capacity);
+        let worker = thread::Builder::new()
+            .name("pellucid-stub".into())
+            .spawn(move || jobs.iter().for_each(|ticket| ticket.run()))
+            .map_err(|_| StubError::Induced { place: "thread" })?;
+        let (queue, worker) = (Some(queue), Some(worker));
+        Ok(Self { config, queue, submitted: Default::default(), worker })
+    }
+
+    fn models(&self) -> Result<Value> {
+        self.may("list_models")?;
+        Ok(json!([{"name": "stub", "kind": "prior"}]))
+    }
+
+    fn memory(&self) -> Result<Memory> {
+        self.may("engine_memory")?;
+        Ok(Memory { host_now: 1, ..Memory::default() })
+    }
+
+    fn estimate(&self, spec: &JobSpec<StubOptions>) -> Result<Memory> {
+        self.may("job_estimate")?;
+        let results_held = (4 * spec.n_samples * spec.grid.ny * spec.grid.nx) as u64;
+        Ok(Memory { host_peak: results_held, results_held, ..Memory::default() })
+    }
+
+    fn submit(&self, spec: JobSpec<StubOptions>) -> Result<StubJob> {
+        self.may("job_submit")?;
+        let ticket = Arc::new(Ticket::new(spec));
+        let queue = self.queue.as_ref().expect("because only drop takes it");
+        queue.try_send(Arc::clone(&ticket)).map_err(|error| match error {
+            TrySendError::Full(_) => StubError::QueueFull { capacity: self.config.queue_capacity },
+            TrySendError::Disconnected(_) => StubError::Induced { place: "worker" },
+        })?;
+        let mut submitted = self.submitted.lock().unwrap_or_else(|e| e.into_inner());
+        submitted.retain(|ticket| ticket.strong_count() > 0);
+        submitted.push(Arc::downgrade(&ticket));
+        Ok(StubJob(ticket))
+    }
+
+    fn predict(
+        &self,
+        exposures: &[Arc<Exposure>],
+        grid: &ModelGrid,
+        model: &Array2<f32>,
+    ) -> Result<Vec<Array2<f32>>> {
+        self.may("predict")?;
+        let model = model.mapv(f64::from);
+        let image =
+            |exposure: &Arc<Exposure>| Ok(apply_slow(exposure, grid, &model)?.mapv(|v| v as f32));
+        exposures.iter().map(image).collect()
+    }
+
+    fn entering(&self, slot: &'static str) {
+        assert_ne!(self.config.panic_in, slot, "panic on request");
+    }
+}
+
+impl Drop for StubEngine {
+    fn drop(&mut self) {
+        let submitted =
+            std::mem::take(&mut *self.submitted.lock().unwrap_or_else(|e| e.into_inner()));
+        submitted.iter().filter_map(std::sync::Weak::upgrade).for_each(|ticket| ticket.cancel());
+        drop(self.queue.take());
+        if let Some(worker) = self.worker.take() {
+            let _ = worker.join();
+        }
+        if self.config.panic_in == "engine_release" && !thread::panicking() {
+            panic!("panic on request");
+        }
+    }
+}
