@@ -20,7 +20,7 @@ fn a_c_host_goes_from_exposures_to_samples() {
     prior::write_gaussian_field(&model, side, scale);
     let name = if cfg!(feature = "torch") { "field" } else { "stub" };
     let mut command = Command::new(host);
-    command.arg(c::plugin()).args([name, &side.to_string(), &scale.to_string()]).arg(&folder);
+    command.arg(c::plugin()).args([name, &side.to_string(), &scale.to_string()]).arg(&*folder);
     let output = run(&mut command);
     println!("{}", c::printed(&output));
     assert!(String::from_utf8_lossy(&output.stdout).ends_with("ok\n"));

@@ -1,5 +1,6 @@
 //! C and C++ programs of these tests.
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -16,11 +17,28 @@ pub fn plugin() -> PathBuf {
     plugin
 }
 
-/// A folder for a test's files.
-pub fn scratch(name: &str) -> PathBuf {
+/// A folder for a test's files, removed when dropped.
+pub struct Scratch(PathBuf);
+
+impl Deref for Scratch {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A new folder, named after the test.
+pub fn scratch(name: &str) -> Scratch {
     let folder = std::env::temp_dir().join(format!("pellucid-{}-{name}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("the temporary folder is writable");
-    folder
+    Scratch(folder)
 }
 
 /// Compiles `tests/c/<source>` strictly and returns the program.

@@ -6,20 +6,14 @@ use pellucid_scene::{SceneConfig, galaxy};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
-    let out = args
-        .next()
-        .ok_or("usage: sheet OUT.png [SEED] [COLUMNS] [ZOOM]")?;
+    let out = args.next().ok_or("usage: sheet OUT.png [SEED] [COLUMNS] [ZOOM]")?;
     let mut number = |default: usize| args.next().map_or(Ok(default), |a| a.parse());
     let (seed, columns, zoom) = (number(1)?, number(8)?, number(3)?);
     let config = SceneConfig::default();
     let start = Instant::now();
-    let scenes: Vec<_> = (0..columns * columns)
-        .map(|k| galaxy(&config, seed as u64, k as u64))
-        .collect();
-    eprintln!(
-        "{:.2} ms a scene",
-        start.elapsed().as_secs_f64() * 1e3 / scenes.len() as f64
-    );
+    let scenes: Vec<_> =
+        (0..columns * columns).map(|k| galaxy(&config, seed as u64, k as u64)).collect();
+    eprintln!("{:.2} ms a scene", start.elapsed().as_secs_f64() * 1e3 / scenes.len() as f64);
 
     let tile = config.size * zoom;
     let side = tile * columns;

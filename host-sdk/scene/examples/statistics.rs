@@ -8,10 +8,7 @@ fn measure(scene: &Array2<f32>) -> [f64; 7] {
     let n = scene.nrows();
     let flux: f64 = scene.iter().map(|v| f64::from(*v)).sum();
     let moment = |f: &dyn Fn(f64, f64) -> f64| {
-        scene
-            .indexed_iter()
-            .map(|((y, x), v)| f(x as f64, y as f64) * f64::from(*v))
-            .sum::<f64>()
+        scene.indexed_iter().map(|((y, x), v)| f(x as f64, y as f64) * f64::from(*v)).sum::<f64>()
             / flux
     };
     let (x0, y0) = (moment(&|x, _| x), moment(&|_, y| y));
@@ -54,23 +51,15 @@ fn measure(scene: &Array2<f32>) -> [f64; 7] {
     ]
 }
 
-const NAMES: [&str; 7] = [
-    "log10 flux",
-    "half-light",
-    "concentration",
-    "q",
-    "rms",
-    "peak",
-    "border",
-];
+const NAMES: [&str; 7] =
+    ["log10 flux", "half-light", "concentration", "q", "rms", "peak", "border"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let mut number = |default: u64| args.next().map_or(Ok(default), |a| a.parse());
     let (seed, count) = (number(1)?, number(500)?);
-    let rows: Vec<_> = (0..count)
-        .map(|k| measure(&galaxy(&SceneConfig::default(), seed, k)))
-        .collect();
+    let rows: Vec<_> =
+        (0..count).map(|k| measure(&galaxy(&SceneConfig::default(), seed, k))).collect();
     println!(
         "{:14}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}",
         "", "5 %", "16 %", "50 %", "84 %", "95 %", "max"
@@ -80,10 +69,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         column.sort_by(f64::total_cmp);
         print!("{name:14}");
         for share in [0.05, 0.16, 0.5, 0.84, 0.95, 1.0] {
-            print!(
-                "{:10.4}",
-                column[(share * (column.len() - 1) as f64) as usize]
-            );
+            print!("{:10.4}", column[(share * (column.len() - 1) as f64) as usize]);
         }
         println!();
     }

@@ -45,12 +45,7 @@ pub struct LogNormal {
 
 impl LogNormal {
     pub(crate) const fn new(median: f64, dex: f64, min: f64, max: f64) -> Self {
-        Self {
-            median,
-            dex,
-            min,
-            max,
-        }
+        Self { median, dex, min, max }
     }
 
     /// One value.
@@ -96,11 +91,7 @@ pub struct Ranges {
 
 impl Default for SceneConfig {
     fn default() -> Self {
-        Self {
-            size: 64,
-            oversample: 4,
-            ranges: Ranges::default(),
-        }
+        Self { size: 64, oversample: 4, ranges: Ranges::default() }
     }
 }
 

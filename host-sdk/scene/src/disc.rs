@@ -158,11 +158,7 @@ pub(crate) fn warp(height: f32, r_max: f32, u: f32) -> f32 {
 impl Disc {
     /// Where a point of the plane appears, (x, y) from the galaxy's centre.
     pub fn project(&self, plane: [f64; 2]) -> [f64; 2] {
-        let bend = f64::from(warp(
-            self.warp as f32,
-            self.truncation as f32,
-            plane[0] as f32,
-        ));
+        let bend = f64::from(warp(self.warp as f32, self.truncation as f32, plane[0] as f32));
         let (u, v) = (plane[0], plane[1] * self.axis_ratio + bend);
         let (sin, cos) = self.position_angle.sin_cos();
         [u * cos - v * sin, u * sin + v * cos]
@@ -301,12 +297,7 @@ impl Prepared<'_> {
             factor *= (amplitude * r / (r + 0.3 * half) * n).exp();
         }
         if let Some(a) = &self.arms {
-            let frays = fractal(
-                x / half * 1.3 + 40.0,
-                y / half * 1.3,
-                0,
-                7 ^ a.phase.to_bits(),
-            );
+            let frays = fractal(x / half * 1.3 + 40.0, y / half * 1.3, 0, 7 ^ a.phase.to_bits());
             let psi = a.count * (theta - a.phase - (ln_r - a.inner.ln()) * a.winding)
                 + 2.2 * a.wobble * frays;
             let window = smoothstep(0.5 * a.inner, 1.1 * a.inner, r);

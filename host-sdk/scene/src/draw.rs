@@ -95,13 +95,7 @@ impl Galaxy {
 }
 
 fn draw_kind(rng: &mut impl Rng, mix: &[f64; 5]) -> Kind {
-    let kinds = [
-        Kind::Spiral,
-        Kind::Lenticular,
-        Kind::Elliptical,
-        Kind::Irregular,
-        Kind::EdgeOn,
-    ];
+    let kinds = [Kind::Spiral, Kind::Lenticular, Kind::Elliptical, Kind::Irregular, Kind::EdgeOn];
     let mut left = rng.random_range(0.0..1.0) * mix.iter().sum::<f64>();
     for (kind, share) in kinds.into_iter().zip(mix) {
         left -= share;
@@ -158,13 +152,7 @@ fn spiral(rng: &mut impl Rng, frame: &Frame, barred: f64, mut galaxy: Galaxy) ->
     let clump_share = LogNormal::new(0.06, 0.3, 0.01, 0.2).draw(rng);
     let ratio = LogNormal::new(0.25, 0.2, 0.08, 0.6).draw(rng);
     let index = LogNormal::new(1.8, 0.2, 0.8, 4.0).draw(rng);
-    galaxy.bulge = Some(bulge(
-        rng,
-        frame,
-        frame.flux * bulge_share,
-        frame.radius * ratio,
-        index,
-    ));
+    galaxy.bulge = Some(bulge(rng, frame, frame.flux * bulge_share, frame.radius * ratio, index));
 
     let mut light = frame.flux * (1.0 - bulge_share - clump_share);
     let mut disc = smooth_disc(rng, frame, 0.0);
@@ -176,11 +164,7 @@ fn spiral(rng: &mut impl Rng, frame: &Frame, barred: f64, mut galaxy: Galaxy) ->
         disc.bar = Some(bar);
     }
     if rng.random_bool(if has_bar { 0.2 } else { 0.08 }) {
-        let radius = disc
-            .bar
-            .map_or(frame.radius * rng.random_range(0.7..1.4), |b| {
-                b.length * 1.1
-            });
+        let radius = disc.bar.map_or(frame.radius * rng.random_range(0.7..1.4), |b| b.length * 1.1);
         let ring = ring(rng, light, radius);
         light -= ring.flux;
         disc.ring = Some(ring);
@@ -191,24 +175,12 @@ fn spiral(rng: &mut impl Rng, frame: &Frame, barred: f64, mut galaxy: Galaxy) ->
     let flocculent = rng.random_bool(0.25);
     // Tightly wound narrow arms would be thinner than a pixel: fewer of them.
     let most = if pitch.abs() < 0.25 { 2 } else { 4 };
-    let count = if has_bar || rng.random_bool(0.6) {
-        2
-    } else {
-        rng.random_range(2..=most)
-    };
-    let inner = disc
-        .bar
-        .map_or(frame.radius * rng.random_range(0.2..0.45), |b| {
-            0.9 * b.length
-        });
+    let count = if has_bar || rng.random_bool(0.6) { 2 } else { rng.random_range(2..=most) };
+    let inner = disc.bar.map_or(frame.radius * rng.random_range(0.2..0.45), |b| 0.9 * b.length);
     disc.arms = Some(Arms {
         count,
         pitch,
-        phase: if has_bar {
-            bar_angle
-        } else {
-            rng.random_range(0.0..TAU)
-        },
+        phase: if has_bar { bar_angle } else { rng.random_range(0.0..TAU) },
         inner,
         contrast: if flocculent {
             rng.random_range(0.1..0.4)
@@ -216,19 +188,11 @@ fn spiral(rng: &mut impl Rng, frame: &Frame, barred: f64, mut galaxy: Galaxy) ->
             rng.random_range(0.55..0.92)
         },
         sharpness: rng.random_range(1.0..3.2),
-        dust: if rng.random_bool(0.7) {
-            rng.random_range(0.3..1.6)
-        } else {
-            0.0
-        },
+        dust: if rng.random_bool(0.7) { rng.random_range(0.3..1.6) } else { 0.0 },
         wobble: rng.random_range(0.1..0.5),
     });
     disc.patches = Some(Patches {
-        amplitude: if flocculent {
-            rng.random_range(0.7..1.3)
-        } else {
-            rng.random_range(0.1..0.5)
-        },
+        amplitude: if flocculent { rng.random_range(0.7..1.3) } else { rng.random_range(0.1..0.5) },
         scale: f64::from(rng.random_range(6..12)),
         pitch: Some(pitch),
         seed: rng.random(),
@@ -246,41 +210,24 @@ fn bar(rng: &mut impl Rng, frame: &Frame, light: f64, angle: f64) -> Bar {
         length: frame.radius * rng.random_range(0.55..1.05),
         axis_ratio: rng.random_range(0.2..0.4),
         angle,
-        ansae: if rng.random_bool(0.25) {
-            rng.random_range(0.08..0.25)
-        } else {
-            0.0
-        },
+        ansae: if rng.random_bool(0.25) { rng.random_range(0.08..0.25) } else { 0.0 },
     }
 }
 
 fn ring(rng: &mut impl Rng, light: f64, radius: f64) -> Ring {
     let width = (radius * rng.random_range(0.08..0.18)).max(0.6);
-    Ring {
-        flux: light * rng.random_range(0.08..0.28),
-        radius,
-        width,
-    }
+    Ring { flux: light * rng.random_range(0.08..0.28), radius, width }
 }
 
 fn lopsided(rng: &mut impl Rng, most: f64) -> Option<Lopsided> {
-    Some(Lopsided {
-        amplitude: rng.random_range(0.0..most),
-        phase: rng.random_range(0.0..TAU),
-    })
+    Some(Lopsided { amplitude: rng.random_range(0.0..most), phase: rng.random_range(0.0..TAU) })
 }
 
 fn lenticular(rng: &mut impl Rng, frame: &Frame, mut galaxy: Galaxy) -> Galaxy {
     let bulge_share = normal(rng, 0.5, 0.2).clamp(0.15, 0.8);
     let ratio = LogNormal::new(0.38, 0.34, 0.1, 1.0).draw(rng);
     let index = rng.random_range(1.5..4.0);
-    galaxy.bulge = Some(bulge(
-        rng,
-        frame,
-        frame.flux * bulge_share,
-        frame.radius * ratio,
-        index,
-    ));
+    galaxy.bulge = Some(bulge(rng, frame, frame.flux * bulge_share, frame.radius * ratio, index));
     let mut light = frame.flux * (1.0 - bulge_share);
     let mut disc = smooth_disc(rng, frame, 0.0);
     if rng.random_bool(0.3) {
@@ -343,13 +290,7 @@ fn edge_on(rng: &mut impl Rng, frame: &Frame, mut galaxy: Galaxy) -> Galaxy {
     let bulge_share = LogNormal::new(0.15, 0.35, 0.02, 0.5).draw(rng);
     let clump_share = LogNormal::new(0.03, 0.3, 0.005, 0.1).draw(rng);
     let (ratio, index) = (rng.random_range(0.15..0.45), rng.random_range(1.0..4.0));
-    let mut spheroid = bulge(
-        rng,
-        frame,
-        frame.flux * bulge_share,
-        frame.radius * ratio,
-        index,
-    );
+    let mut spheroid = bulge(rng, frame, frame.flux * bulge_share, frame.radius * ratio, index);
     spheroid.a4 = rng.random_range(-0.06..0.0);
     spheroid.axis_ratio = rng.random_range(0.5..0.85);
     galaxy.bulge = Some(spheroid);
@@ -362,11 +303,7 @@ fn edge_on(rng: &mut impl Rng, frame: &Frame, mut galaxy: Galaxy) -> Galaxy {
         truncation: truncation.min(frame.reach),
         height,
         position_angle: frame.angle,
-        warp: if rng.random_bool(0.5) {
-            normal(rng, 0.0, 0.08).clamp(-0.18, 0.18)
-        } else {
-            0.0
-        },
+        warp: if rng.random_bool(0.5) { normal(rng, 0.0, 0.08).clamp(-0.18, 0.18) } else { 0.0 },
         patches: Some(Patches {
             amplitude: rng.random_range(0.0..0.5),
             scale: 2.5,
@@ -383,10 +320,7 @@ fn edge_on(rng: &mut impl Rng, frame: &Frame, mut galaxy: Galaxy) -> Galaxy {
     let total = frame.flux * clump_share;
     let places: Vec<[f64; 2]> = (0..rng.random_range(3..15))
         .map(|_| {
-            disc.project([
-                normal(rng, 0.0, 0.8 * frame.radius),
-                normal(rng, 0.0, 0.3 * height),
-            ])
+            disc.project([normal(rng, 0.0, 0.8 * frame.radius), normal(rng, 0.0, 0.3 * height)])
         })
         .collect();
     galaxy.clumps = shares(rng, places, total, 0.6..1.1, frame.reach);
@@ -437,10 +371,8 @@ fn shares(
     sigma: std::ops::Range<f64>,
     reach: f64,
 ) -> Vec<Clump> {
-    let weights: Vec<f64> = places
-        .iter()
-        .map(|_| 1.0 / rng.random_range(1.0 / 30.0..1.0))
-        .collect();
+    let weights: Vec<f64> =
+        places.iter().map(|_| 1.0 / rng.random_range(1.0 / 30.0..1.0)).collect();
     let total: f64 = weights.iter().sum();
     places
         .into_iter()

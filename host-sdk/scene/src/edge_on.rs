@@ -58,32 +58,18 @@ fn sech2(t: f32) -> f32 {
 impl EdgeOn {
     /// Where (u along the plane, v above it) appears, (x, y) from the galaxy's centre.
     pub fn project(&self, plane: [f64; 2]) -> [f64; 2] {
-        let v = plane[1]
-            + f64::from(warp(
-                self.warp as f32,
-                self.truncation as f32,
-                plane[0] as f32,
-            ));
+        let v =
+            plane[1] + f64::from(warp(self.warp as f32, self.truncation as f32, plane[0] as f32));
         let (sin, cos) = self.position_angle.sin_cos();
         [plane[0] * cos - v * sin, plane[0] * sin + v * cos]
     }
 
     pub(crate) fn prepare(&self, core: f64) -> Prepared<'_> {
         let (sin, cos) = (self.position_angle as f32).sin_cos();
-        let face_on = Profile::sersic(
-            self.sersic_index,
-            self.half_light_radius,
-            core,
-            self.truncation,
-        );
+        let face_on =
+            Profile::sersic(self.sersic_index, self.half_light_radius, core, self.truncation);
         let scale = (self.flux / (2.0 * self.height)) as f32;
-        let mut prepared = Prepared {
-            disc: self,
-            along: face_on.edge_on(),
-            scale,
-            cos,
-            sin,
-        };
+        let mut prepared = Prepared { disc: self, along: face_on.edge_on(), scale, cos, sin };
         if self.patches.is_some() {
             let (steps, r_max) = (200, prepared.along.r_max);
             let (mut plain, mut patched) = (0.0, 0.0);

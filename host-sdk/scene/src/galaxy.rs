@@ -93,11 +93,7 @@ impl Galaxy {
             canvas.add(bulge.extent().0, bulge_radius, |x, y| bulge.at(x, y));
         }
         for clump in &self.clumps {
-            canvas.add(
-                clump.offset.map(|o| o as f32),
-                clump.radius() as f32,
-                clump.light(),
-            );
+            canvas.add(clump.offset.map(|o| o as f32), clump.radius() as f32, clump.light());
         }
         for companion in &self.companions {
             let companion = companion.prepare();

@@ -53,10 +53,7 @@ impl CosmicRays {
         let (ny, nx) = shape;
         let mut image = Array2::zeros(shape);
         for _ in 0..count(&mut rng, self.rate * (ny * nx) as f64) {
-            let (x, y) = (
-                rng.random_range(0.0..nx as f64),
-                rng.random_range(0.0..ny as f64),
-            );
+            let (x, y) = (rng.random_range(0.0..nx as f64), rng.random_range(0.0..ny as f64));
             let (sin, cos) = rng.random_range(0.0..std::f64::consts::TAU).sin_cos();
             let (length, signal) = (self.length.draw(&mut rng), self.signal.draw(&mut rng));
             for i in 0..(length / STEP).ceil() as usize {
@@ -110,40 +107,20 @@ mod tests {
 
     #[test]
     fn tracks_carry_signal_times_length() {
-        let fixed = |v| LogNormal {
-            median: v,
-            dex: 0.0,
-            min: v,
-            max: v,
-        };
-        let rays = CosmicRays {
-            rate: 1e-3,
-            length: fixed(3.0),
-            signal: fixed(2.0),
-        };
+        let fixed = |v| LogNormal { median: v, dex: 0.0, min: v, max: v };
+        let rays = CosmicRays { rate: 1e-3, length: fixed(3.0), signal: fixed(2.0) };
         let image = rays.draw((200, 200), 5, 2);
         assert_eq!(image, rays.draw((200, 200), 5, 2));
         let events = f64::from(image.sum()) / 6.0;
-        assert!(
-            (20.0..60.0).contains(&events),
-            "40 expected, {events} found"
-        );
-        assert_eq!(
-            CosmicRays { rate: 0.0, ..rays }.draw((9, 9), 5, 2).sum(),
-            0.0
-        );
+        assert!((20.0..60.0).contains(&events), "40 expected, {events} found");
+        assert_eq!(CosmicRays { rate: 0.0, ..rays }.draw((9, 9), 5, 2).sum(), 0.0);
     }
 
     #[test]
     fn hot_pixels_are_as_many_as_asked() {
         let hot = HotPixels {
             fraction: 0.01,
-            signal: LogNormal {
-                median: 3.0,
-                dex: 0.3,
-                min: 1.0,
-                max: 9.0,
-            },
+            signal: LogNormal { median: 3.0, dex: 0.3, min: 1.0, max: 9.0 },
         };
         let found = hot.draw((200, 200), 3).iter().filter(|v| **v > 0.0).count();
         assert!((300..500).contains(&found), "{found}");

@@ -29,11 +29,7 @@ impl Profile {
         let step = r_max / STEPS as f64;
         let mut table: Vec<f32> = (0..STEPS).map(|i| f(i as f64 * step) as f32).collect();
         table.extend([0.0, 0.0]);
-        Self {
-            table,
-            inverse_step: (1.0 / step) as f32,
-            r_max: r_max as f32,
-        }
+        Self { table, inverse_step: (1.0 / step) as f32, r_max: r_max as f32 }
     }
 
     /// Sersic profile of unit flux on a circle,
@@ -86,9 +82,7 @@ impl Profile {
         let step = self.r_max / coarse as f32;
         Self::tabulate(r_max, |u| {
             let u = u as f32;
-            let sum: f32 = (0..coarse)
-                .map(|i| self.at(u.hypot((i as f32 + 0.5) * step)))
-                .sum();
+            let sum: f32 = (0..coarse).map(|i| self.at(u.hypot((i as f32 + 0.5) * step))).sum();
             f64::from(2.0 * step * sum)
         })
     }
@@ -111,9 +105,8 @@ mod tests {
     #[test]
     fn edge_on_keeps_the_flux() {
         let p = Profile::sersic(1.0, 5.0, 0.5, 20.0).edge_on();
-        let sum: f64 = (0..4000)
-            .map(|i| 2.0 * 5e-3 * f64::from(p.at((i as f32 + 0.5) * 5e-3)))
-            .sum();
+        let sum: f64 =
+            (0..4000).map(|i| 2.0 * 5e-3 * f64::from(p.at((i as f32 + 0.5) * 5e-3))).sum();
         assert!((sum - 1.0).abs() < 3e-3, "{sum}");
     }
 }

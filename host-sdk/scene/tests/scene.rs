@@ -51,12 +51,7 @@ fn disc() -> Disc {
         }),
         bar: None,
         ring: None,
-        patches: Some(Patches {
-            amplitude: 0.5,
-            scale: 8.0,
-            pitch: Some(0.35),
-            seed: 3,
-        }),
+        patches: Some(Patches { amplitude: 0.5, scale: 8.0, pitch: Some(0.35), seed: 3 }),
     }
 }
 
@@ -66,10 +61,7 @@ fn sum(image: &Array2<f32>) -> f64 {
 
 fn centroid(image: &Array2<f32>) -> [f64; 2] {
     let moment = |f: &dyn Fn(usize, usize) -> usize| {
-        image
-            .indexed_iter()
-            .map(|((y, x), v)| f(y, x) as f64 * f64::from(*v))
-            .sum::<f64>()
+        image.indexed_iter().map(|((y, x), v)| f(y, x) as f64 * f64::from(*v)).sum::<f64>()
             / sum(image)
     };
     [moment(&|_, x| x), moment(&|y, _| y)]
@@ -90,10 +82,7 @@ fn scenes_are_finite_not_negative_and_dark_at_the_border() {
     let config = SceneConfig::default();
     for k in 0..300 {
         let scene = galaxy(&config, 11, k);
-        assert!(
-            scene.iter().all(|v| v.is_finite() && *v >= 0.0),
-            "scene {k}"
-        );
+        assert!(scene.iter().all(|v| v.is_finite() && *v >= 0.0), "scene {k}");
         let n = config.size - 1;
         let border: f64 = scene
             .indexed_iter()
@@ -106,10 +95,7 @@ fn scenes_are_finite_not_negative_and_dark_at_the_border() {
 
 #[test]
 fn components_have_their_flux() {
-    let empty = Galaxy {
-        bulge: None,
-        ..elliptical([0.0; 2])
-    };
+    let empty = Galaxy { bulge: None, ..elliptical([0.0; 2]) };
     let mut edge_on = EdgeOn {
         flux: 10.0,
         half_light_radius: 8.0,
@@ -121,66 +107,20 @@ fn components_have_their_flux() {
         patches: None,
         lane: None,
     };
-    let clump = Clump {
-        flux: 10.0,
-        offset: [5.0, -3.0],
-        sigma: 0.8,
-    };
-    let plain = Disc {
-        arms: None,
-        patches: None,
-        ..disc()
-    };
+    let clump = Clump { flux: 10.0, offset: [5.0, -3.0], sigma: 0.8 };
+    let plain = Disc { arms: None, patches: None, ..disc() };
     for (name, galaxy, tolerance) in [
         ("spheroid", elliptical([0.3, 0.2]), 3e-3),
-        (
-            "plain disc",
-            Galaxy {
-                disc: Some(plain),
-                ..empty.clone()
-            },
-            3e-3,
-        ),
-        (
-            "spiral disc",
-            Galaxy {
-                disc: Some(disc()),
-                ..empty.clone()
-            },
-            2e-2,
-        ),
-        (
-            "edge-on",
-            Galaxy {
-                edge_on: Some(edge_on.clone()),
-                ..empty.clone()
-            },
-            1e-2,
-        ),
-        (
-            "clump",
-            Galaxy {
-                clumps: vec![clump],
-                ..empty.clone()
-            },
-            3e-3,
-        ),
+        ("plain disc", Galaxy { disc: Some(plain), ..empty.clone() }, 3e-3),
+        ("spiral disc", Galaxy { disc: Some(disc()), ..empty.clone() }, 2e-2),
+        ("edge-on", Galaxy { edge_on: Some(edge_on.clone()), ..empty.clone() }, 1e-2),
+        ("clump", Galaxy { clumps: vec![clump], ..empty.clone() }, 3e-3),
     ] {
         let flux = sum(&galaxy.render(64, 64, 1.0, 4));
-        assert!(
-            (flux / galaxy.flux() - 1.0).abs() < tolerance,
-            "{name}: {flux}"
-        );
+        assert!((flux / galaxy.flux() - 1.0).abs() < tolerance, "{name}: {flux}");
     }
     edge_on.flux = 0.0;
-    assert_eq!(
-        sum(&Galaxy {
-            edge_on: Some(edge_on),
-            ..empty
-        }
-        .render(8, 8, 1.0, 2)),
-        0.0
-    );
+    assert_eq!(sum(&Galaxy { edge_on: Some(edge_on), ..empty }.render(8, 8, 1.0, 2)), 0.0);
 }
 
 #[test]
@@ -188,28 +128,11 @@ fn bars_and_rings_have_their_flux() {
     use pellucid_scene::{Bar, Ring};
     let only = |bar, ring| Galaxy {
         bulge: None,
-        disc: Some(Disc {
-            flux: 0.0,
-            arms: None,
-            patches: None,
-            bar,
-            ring,
-            ..disc()
-        }),
+        disc: Some(Disc { flux: 0.0, arms: None, patches: None, bar, ring, ..disc() }),
         ..elliptical([0.0; 2])
     };
-    let bar = Bar {
-        flux: 10.0,
-        length: 8.0,
-        axis_ratio: 0.3,
-        angle: 0.5,
-        ansae: 0.2,
-    };
-    let ring = Ring {
-        flux: 10.0,
-        radius: 9.0,
-        width: 1.2,
-    };
+    let bar = Bar { flux: 10.0, length: 8.0, axis_ratio: 0.3, angle: 0.5, ansae: 0.2 };
+    let ring = Ring { flux: 10.0, radius: 9.0, width: 1.2 };
     for galaxy in [only(Some(bar), None), only(None, Some(ring))] {
         let flux = sum(&galaxy.render(64, 64, 1.0, 4));
         assert!((flux / 10.0 - 1.0).abs() < 2e-2, "{flux}");
@@ -247,22 +170,12 @@ fn oversampling_has_converged() {
 
 #[test]
 fn a_finer_grid_averages_to_the_coarse_one() {
-    let galaxy = Galaxy {
-        disc: Some(disc()),
-        ..elliptical([0.4, -0.3])
-    };
+    let galaxy = Galaxy { disc: Some(disc()), ..elliptical([0.4, -0.3]) };
     let coarse = galaxy.render(64, 64, 1.0, 4);
     let fine = galaxy.render(128, 128, 0.5, 2);
     let binned = Array2::from_shape_fn((64, 64), |(y, x)| {
-        fine.slice(ndarray::s![2 * y..2 * y + 2, 2 * x..2 * x + 2])
-            .mean()
-            .unwrap()
+        fine.slice(ndarray::s![2 * y..2 * y + 2, 2 * x..2 * x + 2]).mean().unwrap()
     });
     let peak = coarse.iter().fold(0f32, |m, v| m.max(*v));
-    assert!(
-        coarse
-            .iter()
-            .zip(&binned)
-            .all(|(a, b)| (a - b).abs() < 1e-4 * peak)
-    );
+    assert!(coarse.iter().zip(&binned).all(|(a, b)| (a - b).abs() < 1e-4 * peak));
 }

@@ -13,47 +13,28 @@ const SYMBOLS: &[&str] = &["pellucid_get_api"];
 /// Check the plugin of the last build.
 pub(crate) fn run() -> Result<()> {
     let plugin = release_dir().join("libpellucid.so");
-    plugin
-        .metadata()
-        .map_err(Error::io("find (run `cargo xtask build` first)", &plugin))?;
-    let broken: Vec<_> = symbols(&plugin)?
-        .into_iter()
-        .chain(soname(&plugin)?)
-        .collect();
+    plugin.metadata().map_err(Error::io("find (run `cargo xtask build` first)", &plugin))?;
+    let broken: Vec<_> = symbols(&plugin)?.into_iter().chain(soname(&plugin)?).collect();
     if !broken.is_empty() {
-        return Err(Error::Rules {
-            rule: "plugin ABI",
-            broken,
-        });
+        return Err(Error::Rules { rule: "plugin ABI", broken });
     }
-    println!(
-        "abi: {} exports {} only",
-        plugin.display(),
-        SYMBOLS.join(" ")
-    );
+    println!("abi: {} exports {} only", plugin.display(), SYMBOLS.join(" "));
     Ok(())
 }
 
 fn symbols(plugin: &Path) -> Result<Vec<String>> {
     let mut nm = command("nm");
-    nm.args(["--dynamic", "--defined-only", "--format=posix"])
-        .arg(plugin);
+    nm.args(["--dynamic", "--defined-only", "--format=posix"]).arg(plugin);
     Ok(difference(&output(&mut nm)?))
 }
 
 /// What `nm -D` lists against the contract.
 fn difference(nm: &str) -> Vec<String> {
-    let found: BTreeSet<&str> = nm
-        .lines()
-        .filter_map(|line| line.split(' ').next())
-        .collect();
+    let found: BTreeSet<&str> = nm.lines().filter_map(|line| line.split(' ').next()).collect();
     let need: BTreeSet<&str> = SYMBOLS.iter().copied().collect();
-    let extra = found
-        .difference(&need)
-        .map(|name| format!("{name}: exported, not in the contract"));
-    let absent = need
-        .difference(&found)
-        .map(|name| format!("{name}: not exported"));
+    let extra =
+        found.difference(&need).map(|name| format!("{name}: exported, not in the contract"));
+    let absent = need.difference(&found).map(|name| format!("{name}: not exported"));
     extra.chain(absent).collect()
 }
 
@@ -61,21 +42,13 @@ fn difference(nm: &str) -> Vec<String> {
 fn soname(plugin: &Path) -> Result<Option<String>> {
     let header = root().join("include/pellucid/pellucid.h");
     let text = fs::read_to_string(&header).map_err(Error::io("read", &header))?;
-    let level = text
-        .lines()
-        .find_map(|line| line.strip_prefix("#define PELLUCID_ABI "));
-    let level = level.map(|rest| {
-        rest.trim()
-            .chars()
-            .take_while(char::is_ascii_digit)
-            .collect::<String>()
-    });
+    let level = text.lines().find_map(|line| line.strip_prefix("#define PELLUCID_ABI "));
+    let level =
+        level.map(|rest| rest.trim().chars().take_while(char::is_ascii_digit).collect::<String>());
     let need = format!("libpellucid.so.{}", level.unwrap_or_default());
     let dynamic = output(command("readelf").args(["--dynamic", "--wide"]).arg(plugin))?;
     let found = dynamic.lines().find(|line| line.contains("(SONAME)"));
-    let got = found
-        .and_then(|line| line.split(['[', ']']).nth(1))
-        .unwrap_or("none");
+    let got = found.and_then(|line| line.split(['[', ']']).nth(1)).unwrap_or("none");
     Ok((got != need).then(|| format!("soname {got}, need {need}")))
 }
 

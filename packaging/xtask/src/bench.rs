@@ -11,13 +11,7 @@ use crate::setup::{self, Options};
 pub(crate) fn run(name: &str, json: Option<&str>) -> Result<()> {
     let benches = benches()?;
     let found = benches.iter().find(|(_, bench)| bench == name);
-    let names = || {
-        benches
-            .iter()
-            .map(|(_, bench)| bench.as_str())
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
+    let names = || benches.iter().map(|(_, bench)| bench.as_str()).collect::<Vec<_>>().join(" ");
     let unknown = || Error::Usage(format!("no bench {name}; there are: {}", names()));
     let (package, bench) = found.ok_or_else(unknown)?;
     let libtorch = setup::run(&Options::default())?;
@@ -42,11 +36,8 @@ pub(crate) fn list() -> Result<()> {
 fn benches() -> Result<Vec<(String, String)>> {
     let metadata = metadata()?;
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-    let packages = metadata["packages"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|package| is_local(package));
+    let packages =
+        metadata["packages"].as_array().into_iter().flatten().filter(|package| is_local(package));
     Ok(packages
         .flat_map(|package| {
             let targets = package["targets"].as_array().into_iter().flatten();

@@ -28,14 +28,7 @@ pub(crate) fn check() -> Result<Libtorch> {
     timed("clippy", || {
         let mut cargo = cargo("clippy");
         libtorch.apply(&mut cargo);
-        run(cargo.args([
-            "--release",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ]))
+        run(cargo.args(["--release", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     })?;
     Ok(libtorch)
 }

@@ -22,35 +22,16 @@ pub(crate) fn run() -> Result<()> {
     remove_previous()?;
     let ((), simulated) = timed("simulate", || {
         let mut simulate = pellucid(&libtorch, "simulate");
-        simulate.args([
-            "--scene",
-            "random",
-            "--exposures",
-            "4",
-            "--instrument",
-            INSTRUMENT,
-        ]);
+        simulate.args(["--scene", "random", "--exposures", "4", "--instrument", INSTRUMENT]);
         process::run(simulate.args(["--seed", "7", "-o", FOLDER]))
     })?;
     let ((), sampled) = timed("sample", || {
         let mut sample = pellucid(&libtorch, "sample");
-        sample
-            .args(exposures()?)
-            .args(["--psf", "demo/psf.fits", "--prior", PRIOR]);
+        sample.args(exposures()?).args(["--psf", "demo/psf.fits", "--prior", PRIOR]);
         sample.args(["--noise", "gaussian", "--samples", SAMPLES, "--seed", "1"]);
-        process::run(sample.args([
-            "--figure",
-            "demo/posterior.png",
-            "-o",
-            "demo/posterior.fits",
-        ]))
+        process::run(sample.args(["--figure", "demo/posterior.png", "-o", "demo/posterior.fits"]))
     })?;
-    report(&[
-        ("set-up", set_up),
-        ("build", built),
-        ("simulate", simulated),
-        ("sample", sampled),
-    ]);
+    report(&[("set-up", set_up), ("build", built), ("simulate", simulated), ("sample", sampled)]);
     Ok(())
 }
 
@@ -90,10 +71,7 @@ fn listing() -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(&folder).map_err(Error::io("list", &folder))?;
     let name =
         |entry: std::io::Result<fs::DirEntry>| entry.map(|e| Path::new(FOLDER).join(e.file_name()));
-    entries
-        .map(name)
-        .collect::<std::io::Result<_>>()
-        .map_err(Error::io("list", &folder))
+    entries.map(name).collect::<std::io::Result<_>>().map_err(Error::io("list", &folder))
 }
 
 fn is_exposure(path: &Path) -> bool {

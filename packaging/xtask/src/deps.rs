@@ -13,14 +13,8 @@ const ARROWS: &[(&str, Option<&[&str]>)] = &[
     ("pellucid-wcslib", Some(&[])),
     ("pellucid-exposure", Some(&["pellucid-wcslib"])),
     ("pellucid-posterior", Some(&["pellucid-exposure"])),
-    (
-        "pellucid-plugin",
-        Some(&["pellucid-ffi", "pellucid-exposure", "pellucid-posterior"]),
-    ),
-    (
-        "pellucid-train",
-        Some(&["pellucid-exposure", "pellucid-posterior", "pellucid-scene"]),
-    ),
+    ("pellucid-plugin", Some(&["pellucid-ffi", "pellucid-exposure", "pellucid-posterior"])),
+    ("pellucid-train", Some(&["pellucid-exposure", "pellucid-posterior", "pellucid-scene"])),
     ("pellucid-scene", Some(&[])),
     ("pellucid-host", Some(&["pellucid-ffi"])),
     ("pellucid-cli", Some(&["pellucid-host", "pellucid-scene"])),
@@ -33,13 +27,8 @@ const TCH_USERS: &[&str] = &["pellucid-posterior", "pellucid-train"];
 
 /// Hosts reach the engine through the ABI: not even their tests, nor any dependency of theirs, link it.
 const HOSTS: &[&str] = &["pellucid-host", "pellucid-cli", "pellucid-scene"];
-const ENGINE: &[&str] = &[
-    "pellucid-plugin",
-    "pellucid-exposure",
-    "pellucid-posterior",
-    "tch",
-    "torch-sys",
-];
+const ENGINE: &[&str] =
+    &["pellucid-plugin", "pellucid-exposure", "pellucid-posterior", "tch", "torch-sys"];
 
 /// Who names whom, by kind: normal and build, then dev.
 type Named = BTreeMap<String, [BTreeSet<String>; 2]>;
@@ -58,10 +47,7 @@ pub(crate) fn run() -> Result<()> {
         println!("deps: {} crates, arrows hold", graph.workspace.len());
         return Ok(());
     }
-    Err(Error::Rules {
-        rule: "dependency arrows",
-        broken,
-    })
+    Err(Error::Rules { rule: "dependency arrows", broken })
 }
 
 /// `cargo metadata`, as far as this machine's build goes.
@@ -69,32 +55,18 @@ pub(crate) fn metadata() -> Result<Value> {
     let mut cargo = cargo("metadata");
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let text = output(cargo.args(["--format-version", "1", "--filter-platform", &target]))?;
-    serde_json::from_str(&text).map_err(|_| Error::Output {
-        command: display(&cargo),
-        need: "JSON",
-    })
+    serde_json::from_str(&text)
+        .map_err(|_| Error::Output { command: display(&cargo), need: "JSON" })
 }
 
 impl Graph {
     fn new(metadata: &Value) -> Self {
-        let mut graph = Self {
-            workspace: Named::new(),
-            foreign: Named::new(),
-        };
+        let mut graph = Self { workspace: Named::new(), foreign: Named::new() };
         for package in metadata["packages"].as_array().into_iter().flatten() {
-            let side = if is_local(package) {
-                &mut graph.workspace
-            } else {
-                &mut graph.foreign
-            };
+            let side = if is_local(package) { &mut graph.workspace } else { &mut graph.foreign };
             let [normal, dev] = side.entry(name(package)).or_default();
             for used in package["dependencies"].as_array().into_iter().flatten() {
-                if used["kind"] == "dev" {
-                    &mut *dev
-                } else {
-                    &mut *normal
-                }
-                .insert(name(used));
+                if used["kind"] == "dev" { &mut *dev } else { &mut *normal }.insert(name(used));
             }
         }
         graph
@@ -104,29 +76,24 @@ impl Graph {
         let mut broken = Vec::new();
         for (user, [normal, dev]) in &self.workspace {
             match ARROWS.iter().find(|(name, _)| name == user) {
-                None => broken.push(format!(
-                    "{user}: unknown; say in xtask's deps.rs what it may use"
-                )),
+                None => {
+                    broken.push(format!("{user}: unknown; say in xtask's deps.rs what it may use"))
+                }
                 Some((_, None)) => {}
                 Some((_, Some(allowed))) => {
-                    let inside = normal
-                        .iter()
-                        .filter(|used| self.workspace.contains_key(*used));
+                    let inside = normal.iter().filter(|used| self.workspace.contains_key(*used));
                     let wrong = inside.filter(|used| !allowed.contains(&used.as_str()));
                     broken.extend(wrong.map(|used| format!("{user} -> {used}")));
                 }
             }
             if !TCH_USERS.contains(&user.as_str()) {
-                let tch = normal
-                    .union(dev)
-                    .filter(|used| matches!(used.as_str(), "tch" | "torch-sys"));
+                let tch =
+                    normal.union(dev).filter(|used| matches!(used.as_str(), "tch" | "torch-sys"));
                 broken.extend(tch.map(|used| format!("{user} names {used}")));
             }
             if HOSTS.contains(&user.as_str()) {
                 let reached = self.reached(normal.union(dev));
-                let engine = reached
-                    .iter()
-                    .filter(|used| ENGINE.contains(&used.as_str()));
+                let engine = reached.iter().filter(|used| ENGINE.contains(&used.as_str()));
                 broken.extend(engine.map(|used| format!("{user} reaches {used}")));
             }
         }
@@ -175,14 +142,7 @@ mod tests {
     #[test]
     fn plugin_may_test_with_the_host() {
         let plugin = package("pellucid-plugin", &[("pellucid-host", Some("dev"))]);
-        assert!(
-            broken(
-                [plugin, package("pellucid-host", &[])]
-                    .into_iter()
-                    .collect()
-            )
-            .is_empty()
-        );
+        assert!(broken([plugin, package("pellucid-host", &[])].into_iter().collect()).is_empty());
     }
 
     #[test]
@@ -203,11 +163,8 @@ mod tests {
 
     #[test]
     fn tch_and_strangers() {
-        let broken = broken(
-            [package("pellucid-plugins", &[("tch", Some("dev"))])]
-                .into_iter()
-                .collect(),
-        );
+        let broken =
+            broken([package("pellucid-plugins", &[("tch", Some("dev"))])].into_iter().collect());
         assert_eq!(broken.len(), 2, "{broken:?}");
     }
 }

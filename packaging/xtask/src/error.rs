@@ -12,11 +12,7 @@ pub(crate) enum Error {
     /// The command line makes no sense; exit code 2.
     Usage(String),
     /// A file operation failed.
-    Io {
-        what: &'static str,
-        path: PathBuf,
-        source: io::Error,
-    },
+    Io { what: &'static str, path: PathBuf, source: io::Error },
     /// A program could not be started.
     Spawn { program: String, source: io::Error },
     /// A program ran and failed.
@@ -28,36 +24,21 @@ pub(crate) enum Error {
     /// The environment does not allow a set-up step.
     Environment(String),
     /// A downloaded file is not the published one.
-    Checksum {
-        path: PathBuf,
-        need: String,
-        got: String,
-    },
+    Checksum { path: PathBuf, need: String, got: String },
     /// A wheel does not hold what libtorch needs.
     Wheel { path: PathBuf, what: String },
     /// `LIBTORCH` points at something else than the libtorch that tch was written for.
-    Version {
-        path: PathBuf,
-        need: &'static str,
-        got: String,
-    },
+    Version { path: PathBuf, need: &'static str, got: String },
     /// The cached libtorch has changed since it was unpacked.
     Damaged { path: PathBuf, what: String },
     /// A rule of the repository is broken; one line each.
-    Rules {
-        rule: &'static str,
-        broken: Vec<String>,
-    },
+    Rules { rule: &'static str, broken: Vec<String> },
 }
 
 impl Error {
     /// An adapter for `map_err` on file operations.
     pub(crate) fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io {
-            what,
-            path: path.to_owned(),
-            source,
-        }
+        move |source| Self::Io { what, path: path.to_owned(), source }
     }
 }
 

@@ -31,30 +31,14 @@ const PROMISES: &[Promise] = &[
         compiler: CXX,
         standards: &["c++17"],
     },
-    Promise {
-        header: "pellucid/pellucid.hpp",
-        language: "c++",
-        compiler: CXX,
-        standards: &["c++17"],
-    },
 ];
 
 /// Compile all of them.
 pub(crate) fn run() -> Result<()> {
-    for Promise {
-        header,
-        language,
-        compiler: (variable, default),
-        standards,
-    } in PROMISES
-    {
+    for Promise { header, language, compiler: (variable, default), standards } in PROMISES {
         let path = root().join("include").join(header);
         if let Err(source) = path.metadata() {
-            return Err(Error::Io {
-                what: "find",
-                path,
-                source,
-            });
+            return Err(Error::Io { what: "find", path, source });
         }
         let text =
             format!("#include <{header}>\n#include <{header}>\nint main(void) {{ return 0; }}\n");

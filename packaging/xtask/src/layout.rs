@@ -18,23 +18,14 @@ pub(crate) fn run() -> Result<()> {
     let mut list = command("git");
     // A checkout owned by another user, as in containers, is still only read here.
     list.args(["-c", "safe.directory=*"]);
-    list.args([
-        "ls-files",
-        "-z",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-    ]);
+    list.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
     let list = output(&mut list)?;
     let paths: Vec<&str> = list.split_terminator('\0').collect();
     let mut broken = strange_folders(&paths);
 
     let mut lengths = Vec::new();
     for path in paths {
-        if path
-            .rsplit_once('.')
-            .is_none_or(|(_, extension)| !SOURCES.contains(&extension))
-        {
+        if path.rsplit_once('.').is_none_or(|(_, extension)| !SOURCES.contains(&extension)) {
             continue;
         }
         // A file removed but not yet committed as removed is still listed.
@@ -52,20 +43,12 @@ pub(crate) fn run() -> Result<()> {
     lengths.sort_unstable();
     let median = lengths.get(lengths.len() / 2).copied().unwrap_or(0);
     if median > MEDIAN {
-        broken.push(format!(
-            "median Rust file: {median} lines, at most {MEDIAN}"
-        ));
+        broken.push(format!("median Rust file: {median} lines, at most {MEDIAN}"));
     }
     if !broken.is_empty() {
-        return Err(Error::Rules {
-            rule: "layout",
-            broken,
-        });
+        return Err(Error::Rules { rule: "layout", broken });
     }
-    println!(
-        "layout: {} Rust files, median {median} lines",
-        lengths.len()
-    );
+    println!("layout: {} Rust files, median {median} lines", lengths.len());
     Ok(())
 }
 
@@ -76,9 +59,7 @@ fn strange_folders(paths: &[&str]) -> Vec<String> {
     let extra = folders.iter().copied().filter(strange);
     let extra = extra.map(|folder| format!("{folder}/ does not belong at the root"));
     let absent = FOLDERS.iter().filter(|folder| !folders.contains(*folder));
-    extra
-        .chain(absent.map(|folder| format!("{folder}/ is missing")))
-        .collect()
+    extra.chain(absent.map(|folder| format!("{folder}/ is missing"))).collect()
 }
 
 #[cfg(test)]
@@ -87,15 +68,8 @@ mod tests {
 
     #[test]
     fn root_folders_are_exact() {
-        let mut paths = [
-            "ffi/a",
-            "host-sdk/a",
-            "include/a",
-            "packaging/a",
-            "plugin/a",
-            "tests/a",
-        ]
-        .to_vec();
+        let mut paths =
+            ["ffi/a", "host-sdk/a", "include/a", "packaging/a", "plugin/a", "tests/a"].to_vec();
         paths.extend([".ci/run", "README.md"]);
         assert!(strange_folders(&paths).is_empty());
         paths.push("docs/a.md");

@@ -23,11 +23,7 @@ pub(crate) enum Source {
     /// `LIBTORCH`, version checked.
     User(PathBuf),
     /// The per-user cache.
-    Cache {
-        dir: PathBuf,
-        check: Check,
-        sound: bool,
-    },
+    Cache { dir: PathBuf, check: Check, sound: bool },
 }
 
 /// How closely to look at the cache.
@@ -41,15 +37,8 @@ impl Source {
             check_version(&path)?;
             return Ok(Self::User(path));
         }
-        let dir = cache_dir(
-            env::var_os("XDG_CACHE_HOME").map(PathBuf::from),
-            env::home_dir(),
-        )?;
-        let check = if verify {
-            Manifest::check_bytes
-        } else {
-            Manifest::check_sizes
-        };
+        let dir = cache_dir(env::var_os("XDG_CACHE_HOME").map(PathBuf::from), env::home_dir())?;
+        let check = if verify { Manifest::check_bytes } else { Manifest::check_sizes };
         let sound = check(&folder(&dir)).is_ok();
         Ok(Self::Cache { dir, check, sound })
     }
@@ -79,9 +68,8 @@ fn folder(dir: &Path) -> PathBuf {
 
 /// The XDG base directory specification, "XDG_CACHE_HOME": relative values are to be ignored.
 fn cache_dir(xdg: Option<PathBuf>, home: Option<PathBuf>) -> Result<PathBuf> {
-    let base = xdg
-        .filter(|path| path.is_absolute())
-        .or_else(|| home.map(|home| home.join(".cache")));
+    let base =
+        xdg.filter(|path| path.is_absolute()).or_else(|| home.map(|home| home.join(".cache")));
     let none = || Error::Environment("neither XDG_CACHE_HOME, HOME nor LIBTORCH is set".into());
     base.map(|base| base.join("pellucid")).ok_or_else(none)
 }
@@ -104,10 +92,7 @@ fn install(dir: &Path, check: Check) -> Result<()> {
     match check(&target) {
         Ok(()) => return Ok(()),
         Err(error) if target.exists() => eprintln!("set-up: fetching libtorch anew: {error}"),
-        Err(_) => eprintln!(
-            "set-up: fetching libtorch {VERSION} (0.55 GB) into {}",
-            dir.display()
-        ),
+        Err(_) => eprintln!("set-up: fetching libtorch {VERSION} (0.55 GB) into {}", dir.display()),
     }
     remove_partial(dir)?;
     let downloads = dir.join("downloads");
@@ -140,10 +125,7 @@ fn unpack(downloads: &Path, partial: &Path) -> Result<()> {
 fn remove_partial(dir: &Path) -> Result<()> {
     for entry in fs::read_dir(dir).map_err(Error::io("list", dir))? {
         let path = entry.map_err(Error::io("list", dir))?.path();
-        if path
-            .file_name()
-            .is_some_and(|name| name.to_string_lossy().contains(".partial-"))
-        {
+        if path.file_name().is_some_and(|name| name.to_string_lossy().contains(".partial-")) {
             fs::remove_dir_all(&path).map_err(Error::io("remove", &path))?;
         }
     }
@@ -153,39 +135,23 @@ fn remove_partial(dir: &Path) -> Result<()> {
 fn check_version(path: &Path) -> Result<()> {
     let header = path.join("include/torch/headeronly/version.h");
     let text = fs::read_to_string(path.join("build-version"));
-    let version = text.ok().or_else(|| {
-        fs::read_to_string(&header)
-            .ok()
-            .as_deref()
-            .and_then(header_version)
-    });
-    let got = version
-        .as_deref()
-        .map_or("unknown (no build-version, no version.h)", str::trim);
+    let version =
+        text.ok().or_else(|| fs::read_to_string(&header).ok().as_deref().and_then(header_version));
+    let got = version.as_deref().map_or("unknown (no build-version, no version.h)", str::trim);
     if got.split('+').next() == Some(VERSION) {
         return Ok(());
     }
-    Err(Error::Version {
-        path: path.to_owned(),
-        need: VERSION,
-        got: got.to_owned(),
-    })
+    Err(Error::Version { path: path.to_owned(), need: VERSION, got: got.to_owned() })
 }
 
 /// The version in torch/headeronly/version.h.
 fn header_version(text: &str) -> Option<String> {
     let number = |name: &str| {
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix("#define ")?.strip_prefix(name));
+        let line = text.lines().find_map(|line| line.strip_prefix("#define ")?.strip_prefix(name));
         line.map(str::trim)
     };
-    let parts = [
-        "TORCH_VERSION_MAJOR ",
-        "TORCH_VERSION_MINOR ",
-        "TORCH_VERSION_PATCH ",
-    ]
-    .map(number);
+    let parts =
+        ["TORCH_VERSION_MAJOR ", "TORCH_VERSION_MINOR ", "TORCH_VERSION_PATCH "].map(number);
     let [Some(major), Some(minor), Some(patch)] = parts else {
         return None;
     };
@@ -200,14 +166,8 @@ mod tests {
     fn cache_follows_xdg() {
         let home = Some(PathBuf::from("/home/a"));
         let dir = |xdg: Option<&str>| cache_dir(xdg.map(PathBuf::from), home.clone());
-        assert_eq!(
-            dir(None).expect("because HOME is set"),
-            Path::new("/home/a/.cache/pellucid")
-        );
-        assert_eq!(
-            dir(Some("/x")).expect("because it is absolute"),
-            Path::new("/x/pellucid")
-        );
+        assert_eq!(dir(None).expect("because HOME is set"), Path::new("/home/a/.cache/pellucid"));
+        assert_eq!(dir(Some("/x")).expect("because it is absolute"), Path::new("/x/pellucid"));
         assert_eq!(
             dir(Some("x")).expect("because HOME is set"),
             Path::new("/home/a/.cache/pellucid")

@@ -44,11 +44,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask: {error}");
-            ExitCode::from(if matches!(error, Error::Usage(_)) {
-                2
-            } else {
-                1
-            })
+            ExitCode::from(if matches!(error, Error::Usage(_)) { 2 } else { 1 })
         }
     }
 }
@@ -73,9 +69,6 @@ fn dispatch(words: &[&str]) -> Result<()> {
         ["deps"] => deps::run().and_then(|()| layout::run()),
         ["header"] => header::run(),
         ["abi"] => abi::run(),
-        _ => Err(Error::Usage(format!(
-            "cannot make sense of `{}`\n\n{USAGE}",
-            words.join(" ")
-        ))),
+        _ => Err(Error::Usage(format!("cannot make sense of `{}`\n\n{USAGE}", words.join(" ")))),
     }
 }

@@ -21,10 +21,7 @@ pub(crate) struct Manifest {
 impl Manifest {
     /// An empty list for a folder yet to be filled.
     pub(crate) fn new(folder: &Path) -> Self {
-        Self {
-            folder: folder.to_owned(),
-            lines: Vec::new(),
-        }
+        Self { folder: folder.to_owned(), lines: Vec::new() }
     }
 
     /// Write `source` to `path` inside the folder and list it.
@@ -42,8 +39,7 @@ impl Manifest {
 
     /// Write the list itself, last: a folder with a list is a complete one.
     pub(crate) fn write(mut self) -> Result<()> {
-        self.lines
-            .sort_by(|a, b| a.split('\t').nth(2).cmp(&b.split('\t').nth(2)));
+        self.lines.sort_by(|a, b| a.split('\t').nth(2).cmp(&b.split('\t').nth(2)));
         let path = self.folder.join(NAME);
         fs::write(&path, self.lines.concat()).map_err(Error::io("write", &path))
     }
@@ -88,10 +84,7 @@ fn copy(source: &mut dyn Read, target: &mut dyn Write) -> std::io::Result<(Strin
 
 /// Apply `fault` to each line: path, size, sha256.
 fn check(folder: &Path, fault: impl Fn(&Path, u64, &str) -> Option<String>) -> Result<()> {
-    let damaged = |what: String| Error::Damaged {
-        path: folder.to_owned(),
-        what,
-    };
+    let damaged = |what: String| Error::Damaged { path: folder.to_owned(), what };
     let list = fs::read_to_string(folder.join(NAME)).map_err(|_| damaged(format!("no {NAME}")))?;
     if list.is_empty() {
         return Err(damaged(format!("{NAME} is empty")));
@@ -118,9 +111,7 @@ mod tests {
     fn damage_is_noticed() {
         let folder = std::env::temp_dir().join(format!("xtask-manifest-{}", std::process::id()));
         let mut manifest = Manifest::new(&folder);
-        manifest
-            .add("lib/a", &mut &b"abc"[..])
-            .expect("because the folder is new");
+        manifest.add("lib/a", &mut &b"abc"[..]).expect("because the folder is new");
         assert!(Manifest::check_sizes(&folder).is_err(), "no list yet");
         manifest.write().expect("because the folder is new");
         Manifest::check_sizes(&folder).expect("because it is whole");

@@ -7,25 +7,12 @@ use crate::error::{Error, Result};
 use crate::process::{command, display, output, run, succeeds};
 
 /// What building, testing and the demo need.
-const REQUIRED: &[&str] = &[
-    "wcslib-dev",
-    "libcfitsio-dev",
-    "pkg-config",
-    "gcc",
-    "g++",
-    "binutils",
-    "fitsverify",
-];
+const REQUIRED: &[&str] =
+    &["wcslib-dev", "libcfitsio-dev", "pkg-config", "gcc", "g++", "binutils", "fitsverify"];
 
 /// What only some tests need; they are counted as skipped without it.
-const OPTIONAL: &[&str] = &[
-    "cmake",
-    "abigail-tools",
-    "python3-astropy",
-    "esorex",
-    "libcpl-dev",
-    "slurm-wlm",
-];
+const OPTIONAL: &[&str] =
+    &["cmake", "abigail-tools", "python3-astropy", "esorex", "libcpl-dev", "slurm-wlm"];
 
 /// Interpreters that may bring pip, in the order tried.
 const PYTHONS: &[&str] = &["python3", "/usr/bin/python3"];
@@ -61,10 +48,8 @@ pub(crate) fn install(all: bool, need_pip: bool) -> Result<()> {
     }
     // One by one when the batch fails, so that one broken package costs only its own tests.
     if !optional.is_empty() && apt_install(&optional).is_err() {
-        let failed: Vec<_> = optional
-            .iter()
-            .filter(|name| apt_install(&[*name]).is_err())
-            .collect();
+        let failed: Vec<_> =
+            optional.iter().filter(|name| apt_install(&[*name]).is_err()).collect();
         for name in failed {
             eprintln!(
                 "set-up: {name} could not be installed; the tests that need it will be skipped"
@@ -92,21 +77,11 @@ fn missing(wanted: &[&'static str]) -> Result<Vec<&'static str>> {
     query.args(["--show", "--showformat=${Package} ${db:Status-Status}\n"]);
     // It exits 1 when it does not know a package: that is an answer.
     let answer = query.args(wanted).stderr(Stdio::null()).output();
-    let answer = answer.map_err(|source| Error::Spawn {
-        program: display(&query),
-        source,
-    })?;
+    let answer = answer.map_err(|source| Error::Spawn { program: display(&query), source })?;
     let answer = String::from_utf8_lossy(&answer.stdout);
-    let installed = |name: &str| {
-        answer
-            .lines()
-            .any(|line| line.split_once(' ') == Some((name, "installed")))
-    };
-    Ok(wanted
-        .iter()
-        .copied()
-        .filter(|name| !installed(name))
-        .collect())
+    let installed =
+        |name: &str| answer.lines().any(|line| line.split_once(' ') == Some((name, "installed")));
+    Ok(wanted.iter().copied().filter(|name| !installed(name)).collect())
 }
 
 fn is_root() -> Result<bool> {
@@ -116,14 +91,14 @@ fn is_root() -> Result<bool> {
 fn apt() -> Command {
     let mut apt = command("apt-get");
     // Another apt may be at work: wait for it.
-    apt.stdout(io::stderr())
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .args(["-o", "DPkg::Lock::Timeout=300", "-qq"]);
+    apt.stdout(io::stderr()).env("DEBIAN_FRONTEND", "noninteractive").args([
+        "-o",
+        "DPkg::Lock::Timeout=300",
+        "-qq",
+    ]);
     apt
 }
 
 fn apt_install(names: &[&str]) -> Result<()> {
-    run(apt()
-        .args(["install", "--yes", "--no-install-recommends"])
-        .args(names))
+    run(apt().args(["install", "--yes", "--no-install-recommends"]).args(names))
 }

@@ -12,9 +12,7 @@ use crate::error::{Error, Result};
 /// The root of the workspace this xtask was built in.
 pub(crate) fn root() -> &'static Path {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors()
-        .nth(2)
-        .expect("because xtask lives in packaging/xtask")
+    here.ancestors().nth(2).expect("because xtask lives in packaging/xtask")
 }
 
 /// The release folder: executables, the plugin and its symbols.
@@ -51,10 +49,7 @@ pub(crate) fn display(command: &Command) -> String {
     let program = command.get_program();
     let program = Path::new(program).file_name().unwrap_or(program);
     let words = std::iter::once(program).chain(command.get_args());
-    words
-        .map(|word| word.to_string_lossy())
-        .collect::<Vec<_>>()
-        .join(" ")
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
 /// Announce the command, run it, and fail if it fails.
@@ -66,23 +61,15 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 
 /// Run quietly and return standard output.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
-    let output = command
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(spawn_error(command))?;
+    let output = command.stderr(Stdio::inherit()).output().map_err(spawn_error(command))?;
     succeed(command, output.status)?;
-    String::from_utf8(output.stdout).map_err(|_| Error::Output {
-        command: display(command),
-        need: "UTF-8",
-    })
+    String::from_utf8(output.stdout)
+        .map_err(|_| Error::Output { command: display(command), need: "UTF-8" })
 }
 
 /// Run with `text` on standard input.
 pub(crate) fn run_with_input(command: &mut Command, text: &str) -> Result<()> {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .spawn()
-        .map_err(spawn_error(command))?;
+    let mut child = command.stdin(Stdio::piped()).spawn().map_err(spawn_error(command))?;
     let mut stdin = child.stdin.take().expect("because stdin is piped");
     // A child that gave up early reports by its exit status, not by a broken pipe here.
     let _ = stdin.write_all(text.as_bytes());
@@ -93,11 +80,7 @@ pub(crate) fn run_with_input(command: &mut Command, text: &str) -> Result<()> {
 
 /// Whether the command can be started and succeeds, its output discarded.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
-    let status = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     status.is_ok_and(|status| status.success())
 }
 
@@ -115,10 +98,7 @@ fn succeed(command: &Command, status: ExitStatus) -> Result<()> {
     if status.success() {
         return Ok(());
     }
-    Err(Error::Failed {
-        command: display(command),
-        status: status.to_string(),
-    })
+    Err(Error::Failed { command: display(command), status: status.to_string() })
 }
 
 fn spawn_error(command: &Command) -> impl FnOnce(std::io::Error) -> Error {

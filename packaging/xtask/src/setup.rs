@@ -38,9 +38,7 @@ pub(crate) struct Libtorch(PathBuf);
 impl Libtorch {
     /// Let `command` compile, link and run against libtorch.
     pub(crate) fn apply(&self, command: &mut Command) {
-        command
-            .env("LIBTORCH", &self.0)
-            .env("LD_LIBRARY_PATH", self.library_path());
+        command.env("LIBTORCH", &self.0).env("LD_LIBRARY_PATH", self.library_path());
     }
 
     fn library_path(&self) -> OsString {
@@ -77,11 +75,7 @@ pub(crate) fn print_env() -> Result<()> {
 /// rustup's minimal profile comes without them. Not fatal: building needs neither.
 fn rust_components() {
     for component in ["clippy", "rustfmt"] {
-        let tool = if component == "clippy" {
-            "clippy"
-        } else {
-            "fmt"
-        };
+        let tool = if component == "clippy" { "clippy" } else { "fmt" };
         if !succeeds(command("cargo").args([tool, "--version"]))
             && process::run(command("rustup").args(["component", "add", component])).is_err()
         {

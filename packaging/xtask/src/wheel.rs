@@ -81,11 +81,7 @@ impl Wheel {
         let fresh = partial.join(self.file);
         let got = checksum(&fresh)?;
         if got != self.sha256 {
-            return Err(Error::Checksum {
-                path: fresh,
-                need: self.sha256.into(),
-                got,
-            });
+            return Err(Error::Checksum { path: fresh, need: self.sha256.into(), got });
         }
         fs::rename(&fresh, &target).map_err(Error::io("rename", &fresh))?;
         Ok(target)
@@ -95,15 +91,8 @@ impl Wheel {
         let none = || Error::Environment("no python3 with pip; install python3-pip".into());
         let mut pip = command(python_with_pip().ok_or_else(none)?);
         // No pip cache: the wheel is wanted once, and half a gigabyte is not wanted twice.
-        pip.args([
-            "-m",
-            "pip",
-            "--no-cache-dir",
-            "--disable-pip-version-check",
-            "download",
-        ]);
-        pip.args(["--no-deps", "--only-binary=:all:"])
-            .args(self.tags);
+        pip.args(["-m", "pip", "--no-cache-dir", "--disable-pip-version-check", "download"]);
+        pip.args(["--no-deps", "--only-binary=:all:"]).args(self.tags);
         if ci() {
             pip.args(["--progress-bar", "off"]);
         }
@@ -116,27 +105,19 @@ impl Wheel {
 
     /// Unpack what libtorch needs.
     pub(crate) fn unpack(&self, wheel: &Path, manifest: &mut Manifest) -> Result<()> {
-        let bad = |what: String| Error::Wheel {
-            path: wheel.to_owned(),
-            what,
-        };
+        let bad = |what: String| Error::Wheel { path: wheel.to_owned(), what };
         let file = File::open(wheel).map_err(Error::io("read", wheel))?;
         let mut archive = ZipArchive::new(file).map_err(|error| bad(error.to_string()))?;
         let mut libraries = 0;
         for index in 0..archive.len() {
-            let mut entry = archive
-                .by_index(index)
-                .map_err(|error| bad(error.to_string()))?;
+            let mut entry = archive.by_index(index).map_err(|error| bad(error.to_string()))?;
             if let Some(path) = self.destination(entry.name()).filter(|_| entry.is_file()) {
                 libraries += usize::from(path.starts_with("lib/"));
                 manifest.add(&path, &mut entry)?;
             }
         }
         if libraries != self.libraries.len() {
-            return Err(bad(format!(
-                "{libraries} of {} libraries found",
-                self.libraries.len()
-            )));
+            return Err(bad(format!("{libraries} of {} libraries found", self.libraries.len())));
         }
         Ok(())
     }
@@ -149,9 +130,7 @@ impl Wheel {
         }
         let header = entry.strip_prefix(self.headers?)?;
         // Never outside the folder, whatever the archive says.
-        let safe = !header
-            .split('/')
-            .any(|part| part.is_empty() || part == "..");
+        let safe = !header.split('/').any(|part| part.is_empty() || part == "..");
         safe.then(|| format!("include/{header}"))
     }
 }
@@ -162,16 +141,11 @@ mod tests {
 
     #[test]
     fn takes_libraries_and_headers_only() {
-        let torch = WHEELS
-            .iter()
-            .find(|wheel| wheel.headers.is_some())
-            .expect("because it is listed");
+        let torch =
+            WHEELS.iter().find(|wheel| wheel.headers.is_some()).expect("because it is listed");
         let to = |entry| torch.destination(entry);
         assert_eq!(to("torch/lib/libc10.so").as_deref(), Some("lib/libc10.so"));
-        assert_eq!(
-            to("torch/include/ATen/A.h").as_deref(),
-            Some("include/ATen/A.h")
-        );
+        assert_eq!(to("torch/include/ATen/A.h").as_deref(), Some("include/ATen/A.h"));
         assert_eq!(to("torch/lib/libtorch_python.so"), None);
         assert_eq!(to("torch/nn/modules.py"), None);
         assert_eq!(to("torch/include/../../evil"), None);

@@ -36,10 +36,7 @@ pub fn cutout(
     half_size_px: usize,
 ) -> Result<Exposure> {
     let shape = frame.pixels.dim();
-    for (what, got) in [
-        ("variance", frame.variance.dim()),
-        ("mask", frame.good.dim()),
-    ] {
+    for (what, got) in [("variance", frame.variance.dim()), ("mask", frame.good.dim())] {
         if got != shape {
             return Err(ExposureError::shape(
                 format!("{what} of exposure {}", frame.id),
@@ -50,17 +47,12 @@ pub fn cutout(
     }
     let centre = frame.wcs.sky_to_pixel(&[[ra_deg, dec_deg]])?[0];
     let window = |at: f64, n: usize| {
-        let (low, high) = (
-            at.round() - half_size_px as f64,
-            at.round() + half_size_px as f64,
-        );
+        let (low, high) = (at.round() - half_size_px as f64, at.round() + half_size_px as f64);
         let inside = low <= (n as f64 - 1.0) && high >= 0.0;
         inside.then(|| low.max(0.0) as usize..(high as usize).saturating_add(1).min(n))
     };
     let (Some(xs), Some(ys)) = (window(centre[0], shape.1), window(centre[1], shape.0)) else {
-        return Err(ExposureError::NoOverlap {
-            exposure: frame.id.to_owned(),
-        });
+        return Err(ExposureError::NoOverlap { exposure: frame.id.to_owned() });
     };
     let (x0, y0) = (xs.start as f64, ys.start as f64);
     let stamp = s![ys, xs];

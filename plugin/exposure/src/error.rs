@@ -99,11 +99,7 @@ impl ExposureError {
         need: impl std::fmt::Debug,
         got: impl std::fmt::Debug,
     ) -> Self {
-        Self::Shape {
-            what: what.into(),
-            need: format!("{need:?}"),
-            got: format!("{got:?}"),
-        }
+        Self::Shape { what: what.into(), need: format!("{need:?}"), got: format!("{got:?}") }
     }
 
     pub(crate) fn value(
@@ -111,17 +107,10 @@ impl ExposureError {
         need: impl Into<String>,
         got: impl std::fmt::Display,
     ) -> Self {
-        Self::Value {
-            what: what.into(),
-            need: need.into(),
-            got: got.to_string(),
-        }
+        Self::Value { what: what.into(), need: need.into(), got: got.to_string() }
     }
 
     pub(crate) fn wcs(what: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self::Wcs {
-            what: what.into(),
-            reason: reason.into(),
-        }
+        Self::Wcs { what: what.into(), reason: reason.into() }
     }
 }

@@ -90,19 +90,11 @@ impl Exposure {
     pub fn check(&self) -> Result<()> {
         let (id, shape) = (&self.id, self.pixels.dim());
         if self.pixels.is_empty() {
-            return Err(ExposureError::shape(
-                format!("exposure {id}"),
-                ">= [1, 1]",
-                shape,
-            ));
+            return Err(ExposureError::shape(format!("exposure {id}"), ">= [1, 1]", shape));
         }
         for (what, got) in [("variance", self.variance.dim()), ("mask", self.good.dim())] {
             if got != shape {
-                return Err(ExposureError::shape(
-                    format!("{what} of exposure {id}"),
-                    shape,
-                    got,
-                ));
+                return Err(ExposureError::shape(format!("{what} of exposure {id}"), shape, got));
             }
         }
         let mut any_good = false;
@@ -118,25 +110,15 @@ impl Exposure {
             }
             if !variance.is_finite() {
                 let what = format!("variance of exposure {id}");
-                return Err(ExposureError::NonFinite {
-                    what,
-                    index,
-                    value: variance,
-                });
+                return Err(ExposureError::NonFinite { what, index, value: variance });
             }
             if variance <= 0.0 {
                 let exposure = id.clone();
-                return Err(ExposureError::NegativeVariance {
-                    exposure,
-                    index,
-                    value: variance,
-                });
+                return Err(ExposureError::NegativeVariance { exposure, index, value: variance });
             }
         }
         if !any_good {
-            return Err(ExposureError::NoGoodPixels {
-                exposure: id.clone(),
-            });
+            return Err(ExposureError::NoGoodPixels { exposure: id.clone() });
         }
         pixel_area_sr(&*self.wcs, self.centre_px(), &format!("exposure {id}")).map(|_| ())
     }

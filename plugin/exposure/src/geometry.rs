@@ -67,9 +67,7 @@ impl Geometry {
         let s = exposure.psf.oversample();
         let [half_x, half_y] = exposure.psf.half_size_subpx();
         let pool = if exposure.psf.pixel_integrated() {
-            (0..s)
-                .map(|k| if k == (s - 1) / 2 { 1.0 } else { 0.0 })
-                .collect()
+            (0..s).map(|k| if k == (s - 1) / 2 { 1.0 } else { 0.0 }).collect()
         } else {
             vec![1.0 / s as f64; s]
         };
@@ -106,12 +104,7 @@ impl Geometry {
     pub fn position_px(&self, g: isize) -> f64 {
         let s = self.oversample as f64;
         // Where the weighted mean of a data pixel's sub-pixels is: its centre.
-        let middle: f64 = self
-            .pool
-            .iter()
-            .enumerate()
-            .map(|(k, w)| w * k as f64)
-            .sum();
+        let middle: f64 = self.pool.iter().enumerate().map(|(k, w)| w * k as f64).sum();
         (g as f64 - self.pad as f64 - middle) / s
     }
 
@@ -121,10 +114,7 @@ impl Geometry {
         let jacobian_scale = match exposure.flux_convention {
             FluxConvention::SurfaceBrightness => None,
             FluxConvention::PerPixel => {
-                let reference = exposure
-                    .wcs
-                    .reference_px()
-                    .unwrap_or_else(|| exposure.centre_px());
+                let reference = exposure.wcs.reference_px().unwrap_or_else(|| exposure.centre_px());
                 let what = format!("exposure {} at its reference pixel", exposure.id);
                 let nominal = pixel_area_sr(&*exposure.wcs, reference, &what)?;
                 // Differences below span two sub-pixels along each axis.
@@ -133,14 +123,11 @@ impl Geometry {
             }
         };
         let mut places = Vec::with_capacity(sub_ny * sub_nx);
-        let [shift_x, shift_y] = exposure
-            .psf
-            .shift_subpx()
-            .map(|shift| shift / self.oversample as f64);
+        let [shift_x, shift_y] =
+            exposure.psf.shift_subpx().map(|shift| shift / self.oversample as f64);
         // One ring more than the sub-grid, for the differences; three rows at a time.
-        let columns: Vec<f64> = (-1..=sub_nx as isize)
-            .map(|g| self.position_px(g) + shift_x)
-            .collect();
+        let columns: Vec<f64> =
+            (-1..=sub_nx as isize).map(|g| self.position_px(g) + shift_x).collect();
         let row = |g: isize| {
             let y = self.position_px(g) + shift_y;
             model_row(&*exposure.wcs, &projector, &columns, y)
@@ -167,8 +154,7 @@ impl Geometry {
             let area = area * edge_x * edge_y;
             self.base.push((base_y * self.grid_nx + base_x) as i32);
             self.frac.push([u as f32, v as f32]);
-            self.area
-                .push(if area.is_finite() { area as f32 } else { 0.0 });
+            self.area.push(if area.is_finite() { area as f32 } else { 0.0 });
         }
         Ok(())
     }
@@ -178,10 +164,7 @@ impl Geometry {
 fn model_row(wcs: &dyn Wcs, projector: &Projector, xs: &[f64], y: f64) -> Result<Vec<[f64; 2]>> {
     let xy: Vec<[f64; 2]> = xs.iter().map(|&x| [x, y]).collect();
     let radec = wcs.pixel_to_sky(&xy)?;
-    Ok(radec
-        .into_iter()
-        .map(|p| projector.pixel(p).unwrap_or([f64::NAN; 2]))
-        .collect())
+    Ok(radec.into_iter().map(|p| projector.pixel(p).unwrap_or([f64::NAN; 2])).collect())
 }
 
 /// Linear interpolation at `at` among n samples extended by zeros: first sample, weight of the
@@ -200,15 +183,9 @@ fn hat(at: f64, n: usize) -> (usize, f64, f64) {
 fn used(exposure: &Exposure, grid: &ModelGrid) -> Result<Vec<usize>> {
     let projector = grid.projector();
     let (_, nx) = exposure.pixels.dim();
-    let good: Vec<((usize, usize), &bool)> = exposure
-        .good
-        .indexed_iter()
-        .filter(|(_, good)| **good)
-        .collect();
-    let xy: Vec<[f64; 2]> = good
-        .iter()
-        .map(|((y, x), _)| [*x as f64, *y as f64])
-        .collect();
+    let good: Vec<((usize, usize), &bool)> =
+        exposure.good.indexed_iter().filter(|(_, good)| **good).collect();
+    let xy: Vec<[f64; 2]> = good.iter().map(|((y, x), _)| [*x as f64, *y as f64]).collect();
     let radec = exposure.wcs.pixel_to_sky(&xy)?;
     let on_model = |p: [f64; 2]| {
         projector.pixel(p).is_some_and(|[x, y]| {
@@ -223,9 +200,7 @@ fn used(exposure: &Exposure, grid: &ModelGrid) -> Result<Vec<usize>> {
         .map(|(((y, x), _), _)| y * nx + x)
         .collect();
     if used.is_empty() {
-        return Err(ExposureError::NoOverlap {
-            exposure: exposure.id.clone(),
-        });
+        return Err(ExposureError::NoOverlap { exposure: exposure.id.clone() });
     }
     Ok(used)
 }

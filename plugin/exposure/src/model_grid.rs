@@ -50,13 +50,7 @@ impl ModelGrid {
         dec_deg: f64,
         pixel_scale_arcsec: f64,
     ) -> Result<Self> {
-        let grid = Self {
-            ny,
-            nx,
-            ra_deg,
-            dec_deg,
-            pixel_scale_arcsec,
-        };
+        let grid = Self { ny, nx, ra_deg, dec_deg, pixel_scale_arcsec };
         grid.check()?;
         Ok(grid)
     }
@@ -65,36 +59,17 @@ impl ModelGrid {
     /// [`ExposureError::Value`] unless 1 <= ny nx < 2^31, the position is on the sphere and
     /// 0 < `pixel_scale_arcsec` <= 3600.
     pub fn check(&self) -> Result<()> {
-        let n = self
-            .ny
-            .checked_mul(self.nx)
-            .filter(|n| (1..=i32::MAX as usize).contains(n));
+        let n = self.ny.checked_mul(self.nx).filter(|n| (1..=i32::MAX as usize).contains(n));
         let (ra, dec, scale) = (self.ra_deg, self.dec_deg, self.pixel_scale_arcsec);
         if n.is_none() {
             let got = format!("{} x {}", self.ny, self.nx);
-            Err(ExposureError::value(
-                "size of the model grid",
-                "1 to 2^31 - 1 pixels",
-                got,
-            ))
+            Err(ExposureError::value("size of the model grid", "1 to 2^31 - 1 pixels", got))
         } else if !(-360.0..=360.0).contains(&ra) {
-            Err(ExposureError::value(
-                "right ascension of the model grid",
-                "-360..360 degrees",
-                ra,
-            ))
+            Err(ExposureError::value("right ascension of the model grid", "-360..360 degrees", ra))
         } else if !(-90.0..=90.0).contains(&dec) {
-            Err(ExposureError::value(
-                "declination of the model grid",
-                "-90..90 degrees",
-                dec,
-            ))
+            Err(ExposureError::value("declination of the model grid", "-90..90 degrees", dec))
         } else if !(scale > 0.0 && scale <= 3600.0) {
-            Err(ExposureError::value(
-                "pixel scale of the model grid",
-                "0..3600 arcsec",
-                scale,
-            ))
+            Err(ExposureError::value("pixel scale of the model grid", "0..3600 arcsec", scale))
         } else {
             Ok(())
         }
@@ -129,9 +104,7 @@ impl ModelGrid {
             ("LONPOLE", Real(180.0), "[deg] native longitude of the pole"),
             ("RADESYS", text("ICRS"), "frame"),
         ];
-        cards
-            .map(|(key, value, comment)| (key.to_owned(), value, comment.to_owned()))
-            .into()
+        cards.map(|(key, value, comment)| (key.to_owned(), value, comment.to_owned())).into()
     }
 
     pub(crate) fn projector(&self) -> Projector {
@@ -155,10 +128,7 @@ impl Projector {
     /// Sky to 0-based model pixel; `None` for the far hemisphere.
     pub(crate) fn pixel(&self, radec_deg: [f64; 2]) -> Option<[f64; 2]> {
         let [xi, eta] = self.plane.project(radec_deg)?;
-        Some([
-            self.centre[0] - xi / self.scale_rad,
-            self.centre[1] + eta / self.scale_rad,
-        ])
+        Some([self.centre[0] - xi / self.scale_rad, self.centre[1] + eta / self.scale_rad])
     }
 
     /// Solid angle at a model pixel relative to that of the central one: (1 + rho^2)^(-3/2).
@@ -170,11 +140,7 @@ impl Projector {
 
 impl Wcs for ModelGrid {
     fn pixel_to_sky(&self, xy: &[[f64; 2]]) -> Result<Vec<[f64; 2]>> {
-        let Projector {
-            plane,
-            centre,
-            scale_rad,
-        } = self.projector();
+        let Projector { plane, centre, scale_rad } = self.projector();
         let sky = |&[x, y]: &[f64; 2]| {
             plane.deproject([(centre[0] - x) * scale_rad, (y - centre[1]) * scale_rad])
         };
@@ -185,9 +151,7 @@ impl Wcs for ModelGrid {
         let projector = self.projector();
         let pixel = |&[ra, dec]: &[f64; 2]| {
             let far = || format!("ra {ra}, dec {dec} is more than 90 degrees from the centre");
-            projector
-                .pixel([ra, dec])
-                .ok_or_else(|| ExposureError::wcs("the model grid", far()))
+            projector.pixel([ra, dec]).ok_or_else(|| ExposureError::wcs("the model grid", far()))
         };
         radec_deg.iter().map(pixel).collect()
     }

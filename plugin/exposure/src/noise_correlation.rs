@@ -29,19 +29,11 @@ impl NoiseCorrelation {
             return Err(ExposureError::shape(WHAT, "[odd, odd]", (ny, nx)));
         }
         if let Some((index, &value)) = correlation.indexed_iter().find(|(_, v)| !v.is_finite()) {
-            return Err(ExposureError::NonFinite {
-                what: WHAT.into(),
-                index,
-                value,
-            });
+            return Err(ExposureError::NonFinite { what: WHAT.into(), index, value });
         }
         let middle = correlation[[ny / 2, nx / 2]];
         if middle <= 0.0 {
-            return Err(ExposureError::value(
-                "the middle of the noise correlation",
-                "> 0",
-                middle,
-            ));
+            return Err(ExposureError::value("the middle of the noise correlation", "> 0", middle));
         }
         let normalised = correlation / middle;
         let mut symmetric = normalised.clone();
@@ -62,9 +54,7 @@ impl NoiseCorrelation {
                 ));
             }
         }
-        Ok(Self {
-            correlation: symmetric,
-        })
+        Ok(Self { correlation: symmetric })
     }
 
     /// The correlation function, `[odd, odd]`, 1 in the middle.
@@ -76,9 +66,7 @@ impl NoiseCorrelation {
     pub fn at(&self, dy: isize, dx: isize) -> f64 {
         let (ny, nx) = self.correlation.dim();
         let index = |d: isize, n: usize| (n / 2).checked_add_signed(d);
-        let at = index(dy, ny)
-            .zip(index(dx, nx))
-            .and_then(|index| self.correlation.get(index));
+        let at = index(dy, ny).zip(index(dx, nx)).and_then(|index| self.correlation.get(index));
         at.copied().unwrap_or(0.0)
     }
 

@@ -21,11 +21,7 @@ pub fn apply_slow(
 ) -> Result<Array2<f64>> {
     grid.check()?;
     if image.dim() != (grid.ny, grid.nx) {
-        return Err(ExposureError::shape(
-            "model image",
-            (grid.ny, grid.nx),
-            image.dim(),
-        ));
+        return Err(ExposureError::shape("model image", (grid.ny, grid.nx), image.dim()));
     }
     let (ny, nx) = exposure.pixels.dim();
     let s = exposure.psf.oversample() as isize;
@@ -40,10 +36,7 @@ pub fn apply_slow(
     let [shift_x, shift_y] = exposure.psf.shift_subpx();
     let weight = 1.0 / (offsets.len() * offsets.len()) as f64;
     let mut predicted = Array2::zeros((ny, nx));
-    for (offset_y, offset_x) in offsets
-        .iter()
-        .flat_map(|&y| offsets.iter().map(move |&x| (y, x)))
-    {
+    for (offset_y, offset_x) in offsets.iter().flat_map(|&y| offsets.iter().map(move |&x| (y, x))) {
         // The lattice of points reached by this sub-pixel of every data pixel through the kernel.
         let xs = lattice(nx, s, half_x, offset_x + shift_x);
         let ys = lattice(ny, s, half_y, offset_y + shift_y);
@@ -62,9 +55,7 @@ pub fn apply_slow(
 /// Detector positions from `half` sub-pixels below the first data pixel to `half` above the last.
 fn lattice(n: usize, s: isize, half: isize, offset_subpx: f64) -> Vec<f64> {
     let last = (n as isize - 1) * s + half;
-    (-half..=last)
-        .map(|g| (g as f64 + offset_subpx) / s as f64)
-        .collect()
+    (-half..=last).map(|g| (g as f64 + offset_subpx) / s as f64).collect()
 }
 
 /// area x at the detector positions `ys` x `xs`.
@@ -85,9 +76,7 @@ fn sky_seen(
         for (row, wy) in [(y0, 1.0 - (y - y0)), (y0 + 1.0, y - y0)] {
             for (column, wx) in [(x0, 1.0 - (x - x0)), (x0 + 1.0, x - x0)] {
                 let inside = row >= 0.0 && column >= 0.0;
-                let sample = inside
-                    .then(|| image.get((row as usize, column as usize)))
-                    .flatten();
+                let sample = inside.then(|| image.get((row as usize, column as usize))).flatten();
                 *seen += wy * wx * sample.copied().unwrap_or(0.0);
             }
         }

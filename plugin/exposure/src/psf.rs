@@ -63,30 +63,19 @@ impl Psf {
     ) -> Result<Self> {
         if !(1..=MAX_OVERSAMPLE).contains(&oversample) {
             let need = format!("1..={MAX_OVERSAMPLE}");
-            return Err(ExposureError::value(
-                "oversampling of the PSF",
-                need,
-                oversample,
-            ));
+            return Err(ExposureError::value("oversampling of the PSF", need, oversample));
         }
         let (xs, ys) = (levels(positions, 0), levels(positions, 1));
         let count = kernels.len();
         if count == 0 || count != positions.len() || count != xs.len() * ys.len() {
             let got = format!("{count} PSFs at {} positions", positions.len());
             let reason = format!("{got}: need one PSF at each node of a rectangular grid");
-            return Err(ExposureError::Psf {
-                what: WHAT.into(),
-                reason,
-            });
+            return Err(ExposureError::Psf { what: WHAT.into(), reason });
         }
         let shape = kernels[0].dim();
         let mut sorted = vec![None; count];
         for (index, (kernel, position)) in kernels.into_iter().zip(positions).enumerate() {
-            let what = if count == 1 {
-                WHAT.to_owned()
-            } else {
-                format!("PSF {index}")
-            };
+            let what = if count == 1 { WHAT.to_owned() } else { format!("PSF {index}") };
             if kernel.dim() != shape {
                 return Err(ExposureError::shape(what, shape, kernel.dim()));
             }
@@ -101,20 +90,8 @@ impl Psf {
         }
         let size = [shape.1, shape.0];
         let centre = size.map(|n| (n - 1) as f64 / 2.0);
-        let kernels = sorted
-            .into_iter()
-            .flatten()
-            .map(|k| centred(&k.view(), centre))
-            .collect();
-        Ok(Self {
-            kernels,
-            xs,
-            ys,
-            oversample,
-            pixel_integrated,
-            size,
-            centre,
-        })
+        let kernels = sorted.into_iter().flatten().map(|k| centred(&k.view(), centre)).collect();
+        Ok(Self { kernels, xs, ys, oversample, pixel_integrated, size, centre })
     }
 
     /// Put the centre at the array position `[x, y]` (0-based, may be fractional) of the kernels
@@ -126,11 +103,7 @@ impl Psf {
         let inside = |(c, n): (f64, usize)| (0.0..=(n - 1) as f64).contains(&c);
         if !centre.into_iter().zip(self.size).all(inside) {
             let got = format!("{centre:?}");
-            return Err(ExposureError::value(
-                "centre of the PSF",
-                "a position in its array",
-                got,
-            ));
+            return Err(ExposureError::value("centre of the PSF", "a position in its array", got));
         }
         let [nx, ny] = self.size;
         let ((_, _, x0), (_, _, y0)) = (frame(self.centre[0], nx), frame(self.centre[1], ny));
@@ -174,14 +147,12 @@ impl Psf {
         let node = |row: usize, column: usize| &self.kernels[row * self.xs.len() + column];
         let mut kernel = node(y0, x0).clone();
         if self.varies() {
-            Zip::from(&mut kernel)
-                .and(node(y0, x1))
-                .and(node(y1, x0))
-                .and(node(y1, x1))
-                .for_each(|k, &right, &above, &diagonal| {
+            Zip::from(&mut kernel).and(node(y0, x1)).and(node(y1, x0)).and(node(y1, x1)).for_each(
+                |k, &right, &above, &diagonal| {
                     *k = (*k * (1.0 - fx) + right * fx) * (1.0 - fy)
                         + (above * (1.0 - fx) + diagonal * fx) * fy;
-                });
+                },
+            );
         }
         kernel
     }
@@ -208,9 +179,7 @@ fn centred(kernel: &ArrayView2<'_, f64>, centre: [f64; 2]) -> Array2<f64> {
     let (ny, nx) = kernel.dim();
     let ((_, half_x, x0), (_, half_y, y0)) = (frame(centre[0], nx), frame(centre[1], ny));
     let mut padded = Array2::zeros((2 * half_y + 1, 2 * half_x + 1));
-    padded
-        .slice_mut(s![y0..y0 + ny, x0..x0 + nx])
-        .assign(kernel);
+    padded.slice_mut(s![y0..y0 + ny, x0..x0 + nx]).assign(kernel);
     padded
 }
 
@@ -223,27 +192,16 @@ fn levels(positions: &[[f64; 2]], axis: usize) -> Vec<f64> {
 
 /// Neighbouring nodes and the weight of the second.
 fn bracket(nodes: &[f64], at: f64) -> (usize, usize, f64) {
-    let high = nodes
-        .partition_point(|&node| node <= at)
-        .min(nodes.len() - 1);
+    let high = nodes.partition_point(|&node| node <= at).min(nodes.len() - 1);
     let low = high.saturating_sub(1);
     if low == high {
         return (low, high, 0.0);
     }
-    (
-        low,
-        high,
-        ((at - nodes[low]) / (nodes[high] - nodes[low])).clamp(0.0, 1.0),
-    )
+    (low, high, ((at - nodes[low]) / (nodes[high] - nodes[low])).clamp(0.0, 1.0))
 }
 
 fn normalised(kernel: Array2<f64>, what: &str) -> Result<Array2<f64>> {
-    let refuse = |reason: String| {
-        Err(ExposureError::Psf {
-            what: what.to_owned(),
-            reason,
-        })
-    };
+    let refuse = |reason: String| Err(ExposureError::Psf { what: what.to_owned(), reason });
     if kernel.is_empty() {
         return refuse("it is empty".into());
     }
@@ -257,9 +215,7 @@ fn normalised(kernel: Array2<f64>, what: &str) -> Result<Array2<f64>> {
     let negative = -kernel.iter().filter(|&&v| v < 0.0).sum::<f64>();
     if negative > MAX_NEGATIVE_SHARE * sum {
         let share = negative / sum;
-        return refuse(format!(
-            "{share:.2} of its sum is negative; subtract its background"
-        ));
+        return refuse(format!("{share:.2} of its sum is negative; subtract its background"));
     }
     Ok(kernel / sum)
 }

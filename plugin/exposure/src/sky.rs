@@ -14,12 +14,7 @@ impl TangentPlane {
     pub(crate) fn new([ra_deg, dec_deg]: [f64; 2]) -> Self {
         let dec_rad = dec_deg.to_radians();
         let (sin_dec, cos_dec) = dec_rad.sin_cos();
-        Self {
-            ra_deg,
-            dec_rad,
-            sin_dec,
-            cos_dec,
-        }
+        Self { ra_deg, dec_rad, sin_dec, cos_dec }
     }
 
     /// `[ra, dec]` in degrees to `[xi, eta]` in radians, xi to the east, eta to the north; `None`
@@ -59,33 +54,18 @@ mod tests {
 
     #[test]
     fn projects_and_returns_across_the_wrap_and_at_the_poles() {
-        for centre in [
-            [0.0, 0.0],
-            [359.9999, 85.0],
-            [12.0, 90.0],
-            [200.0, -90.0],
-            [83.6, -72.05],
-        ] {
+        for centre in [[0.0, 0.0], [359.9999, 85.0], [12.0, 90.0], [200.0, -90.0], [83.6, -72.05]] {
             let plane = TangentPlane::new(centre);
             for at in [[0.0, 0.0], [1e-4, -2e-4], [-3e-3, 5e-3], [0.1, 0.2]] {
                 let [xi, eta] = plane.project(plane.deproject(at)).expect("near side");
-                assert!(
-                    (xi - at[0]).abs() < 1e-15 + 1e-13 * at[0].abs(),
-                    "{centre:?} {at:?} {xi}"
-                );
-                assert!(
-                    (eta - at[1]).abs() < 1e-15 + 1e-13 * at[1].abs(),
-                    "{centre:?} {at:?}"
-                );
+                assert!((xi - at[0]).abs() < 1e-15 + 1e-13 * at[0].abs(), "{centre:?} {at:?} {xi}");
+                assert!((eta - at[1]).abs() < 1e-15 + 1e-13 * at[1].abs(), "{centre:?} {at:?}");
             }
         }
     }
 
     #[test]
     fn refuses_the_far_hemisphere() {
-        assert_eq!(
-            TangentPlane::new([10.0, 20.0]).project([190.0, -20.0]),
-            None
-        );
+        assert_eq!(TangentPlane::new([10.0, 20.0]).project([190.0, -20.0]), None);
     }
 }

@@ -27,10 +27,7 @@ fn centroids_follow_the_wcs_for_every_oversampling() {
             for size in [4 * s + 1, 4 * s + 2] {
                 let kernel = gaussian_kernel(size, 0.6 * s as f64);
                 let got = displacement(Psf::new(kernel, s, integrated).expect("a PSF"));
-                assert!(
-                    got < 1e-3,
-                    "s {s}, integrated {integrated}, size {size}: {got:e} px"
-                );
+                assert!(got < 1e-3, "s {s}, integrated {integrated}, size {size}: {got:e} px");
             }
         }
     }
@@ -43,10 +40,7 @@ fn a_stated_centre_is_honoured() {
     let odd = gaussian_kernel(17, 2.0);
     let mut even = ndarray::Array2::zeros((18, 18));
     even.slice_mut(ndarray::s![1.., 1..]).assign(&odd);
-    let psf = Psf::new(even, s, false)
-        .expect("a PSF")
-        .with_centre([9.0, 9.0])
-        .expect("inside");
+    let psf = Psf::new(even, s, false).expect("a PSF").with_centre([9.0, 9.0]).expect("inside");
     assert_eq!(psf.shift_subpx(), [0.0, 0.0]);
     assert!(displacement(psf.clone()) < 1e-3);
     // A quarter of a sub-pixel off is a sixteenth of a pixel off in the data.

@@ -28,31 +28,17 @@ fn a_stamp_is_the_frame_around_a_position() {
         cutout(&frame, ra, dec, half)
     };
     let stamp = cut([31.3, 18.8], 4).expect("inside the frame");
-    assert_eq!(
-        (stamp.pixels.dim(), stamp.pixels[[4, 4]]),
-        ((9, 9), 19_031.0)
-    );
-    assert_eq!(
-        stamp.wcs.pixel_to_sky(&[[4.0, 4.0]]),
-        frame.wcs.pixel_to_sky(&[[31.0, 19.0]])
-    );
+    assert_eq!((stamp.pixels.dim(), stamp.pixels[[4, 4]]), ((9, 9), 19_031.0));
+    assert_eq!(stamp.wcs.pixel_to_sky(&[[4.0, 4.0]]), frame.wcs.pixel_to_sky(&[[31.0, 19.0]]));
     let difference = &stamp.kernel() - &frame.psf.at(31.0, 19.0);
     assert!(difference.iter().all(|d| d.abs() < 1e-15));
     let edge = cut([59.0, 39.0], 4).expect("partly inside");
     assert_eq!((edge.pixels.dim(), edge.pixels[[4, 4]]), ((5, 5), 39_059.0));
     assert_eq!(
         cut([90.0, 20.0], 4).unwrap_err(),
-        ExposureError::NoOverlap {
-            exposure: "frame".into()
-        }
+        ExposureError::NoOverlap { exposure: "frame".into() }
     );
     // Only the stamp is validated.
-    assert!(matches!(
-        cut([2.0, 2.0], 2),
-        Err(ExposureError::NonFinite { index: (0, 0), .. })
-    ));
-    assert!(matches!(
-        cut([31.0, 19.0], 1000),
-        Err(ExposureError::NonFinite { .. })
-    ));
+    assert!(matches!(cut([2.0, 2.0], 2), Err(ExposureError::NonFinite { index: (0, 0), .. })));
+    assert!(matches!(cut([31.0, 19.0], 1000), Err(ExposureError::NonFinite { .. })));
 }

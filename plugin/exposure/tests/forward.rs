@@ -20,11 +20,7 @@ fn disagreement(exposure: &Exposure, grid: &ModelGrid) -> f64 {
     let fast = dense.dot(&Array1::from_iter(image.iter().copied()));
     let slow: Vec<f64> = slow.iter().copied().collect();
     let largest = slow.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
-    let worst = geometry
-        .used
-        .iter()
-        .zip(fast)
-        .map(|(&i, v)| (slow[i] - v).abs());
+    let worst = geometry.used.iter().zip(fast).map(|(&i, v)| (slow[i] - v).abs());
     worst.fold(0.0, f64::max) / largest
 }
 
@@ -47,46 +43,26 @@ fn dense_is_the_definition() {
                 for convention in [FluxConvention::SurfaceBrightness, FluxConvention::PerPixel] {
                     exposure.flux_convention = convention;
                     let got = disagreement(&exposure, &grid);
-                    assert!(
-                        got < 1e-6,
-                        "s {s}, integrated {integrated}, {convention:?}: {got:e}"
-                    );
+                    assert!(got < 1e-6, "s {s}, integrated {integrated}, {convention:?}: {got:e}");
                     worst = worst.max(got);
                 }
             }
         }
     }
-    let _ = writeln!(
-        std::io::stderr(),
-        "dense against the definition: at most {worst:.1e}"
-    );
+    let _ = writeln!(std::io::stderr(), "dense against the definition: at most {worst:.1e}");
 }
 
 #[test]
 fn right_ascension_wraps_and_high_declination_are_ordinary() {
-    for sky in [
-        [0.0, 0.0],
-        [359.99999, 0.1],
-        [0.000_004, -60.0],
-        [123.0, 85.0],
-        [10.0, -89.999],
-    ] {
+    for sky in [[0.0, 0.0], [359.99999, 0.1], [0.000_004, -60.0], [123.0, 85.0], [10.0, -89.999]] {
         let grid = ModelGrid::new(20, 20, sky[0], sky[1], 0.05).expect("a grid");
         let wcs = header_wcs(&scene::tan_header(sky, [6.0, 6.0], 0.1, 37.0));
-        let exposure = exposure(
-            (11, 11),
-            wcs,
-            Psf::new(gaussian_kernel(5, 1.0), 2, false).unwrap(),
-        );
+        let exposure =
+            exposure((11, 11), wcs, Psf::new(gaussian_kernel(5, 1.0), 2, false).unwrap());
         let got = disagreement(&exposure, &grid);
         assert!(got < 1e-6, "{sky:?}: {got:e}");
-        let at = grid
-            .sky_to_pixel(&exposure.wcs.pixel_to_sky(&[[5.0, 5.0]]).unwrap())
-            .unwrap()[0];
-        assert!(
-            (at[0] - 9.5).abs() < 1e-6 && (at[1] - 9.5).abs() < 1e-6,
-            "{sky:?}: {at:?}"
-        );
+        let at = grid.sky_to_pixel(&exposure.wcs.pixel_to_sky(&[[5.0, 5.0]]).unwrap()).unwrap()[0];
+        assert!((at[0] - 9.5).abs() < 1e-6 && (at[1] - 9.5).abs() < 1e-6, "{sky:?}: {at:?}");
     }
 }
 
@@ -126,9 +102,7 @@ fn a_constant_sky_stays_constant_or_follows_the_pixel_area() {
     // Pixel (4, 5) lies 0.3 pixel from CRPIX; the corner has 1 + 2 A_2_0 dx + A_1_1 dy + ... there.
     assert!((area[[5, 4]] - 1.0).abs() < 3e-3, "{}", area[[5, 4]]);
     assert!((area[[0, 10]] - 1.0).abs() > 0.01, "{}", area[[0, 10]]);
-    let rows = Geometry::new(&exposure, &grid)
-        .unwrap()
-        .dense(&exposure.psf);
+    let rows = Geometry::new(&exposure, &grid).unwrap().dense(&exposure.psf);
     for (row, area) in rows.rows().into_iter().zip(area.iter()) {
         let sum: f64 = row.iter().map(|&v| f64::from(v)).sum();
         assert!((sum - area).abs() < 1e-6 * area);
@@ -141,11 +115,7 @@ fn only_good_pixels_on_the_model_have_rows() {
     let grid = ModelGrid::new(10, 10, sky[0], sky[1], 0.1).expect("a grid");
     // The model covers the data pixels 0..5 along x: the stamp hangs over its left edge.
     let wcs = header_wcs(&scene::tan_header(sky, [1.5, 5.5], 0.1, 0.0));
-    let mut exposure = exposure(
-        (10, 8),
-        wcs,
-        Psf::new(gaussian_kernel(5, 1.0), 2, false).unwrap(),
-    );
+    let mut exposure = exposure((10, 8), wcs, Psf::new(gaussian_kernel(5, 1.0), 2, false).unwrap());
     let (mut masked, off) = (exposure.clone(), exposure.clone());
     masked.good[[3, 1]] = false;
     let geometry = Geometry::new(&masked, &grid).unwrap();
@@ -156,17 +126,9 @@ fn only_good_pixels_on_the_model_have_rows() {
     exposure.good.fill(false);
     exposure.good[[0, 7]] = true;
     let missed = Geometry::new(&exposure, &grid);
-    assert_eq!(
-        missed,
-        Err(ExposureError::NoOverlap {
-            exposure: "test".into()
-        })
-    );
+    assert_eq!(missed, Err(ExposureError::NoOverlap { exposure: "test".into() }));
     let far = ModelGrid::new(10, 10, 330.0, -2.2, 0.1).expect("the other side of the sky");
-    assert!(matches!(
-        Geometry::new(&off, &far),
-        Err(ExposureError::NoOverlap { .. })
-    ));
+    assert!(matches!(Geometry::new(&off, &far), Err(ExposureError::NoOverlap { .. })));
 }
 
 #[test]
@@ -191,36 +153,22 @@ fn flux_is_conserved() {
     let galaxy = scene::galaxy(&grid, [9.3, 10.4], 2.0);
     let predicted = apply_slow(&exposure, &grid, &galaxy).unwrap();
     // x is per data pixel: a model pixel of half the size holds a quarter of its value.
-    assert!(
-        (predicted.sum() / (0.25 * galaxy.sum()) - 1.0).abs() < 1e-4,
-        "{}",
-        predicted.sum()
-    );
+    assert!((predicted.sum() / (0.25 * galaxy.sum()) - 1.0).abs() < 1e-4, "{}", predicted.sum());
 }
 
 #[test]
 fn a_psf_grid_is_taken_at_the_stamp() {
     let sky = [150.1, 2.2];
     let grid = ModelGrid::new(12, 12, sky[0], sky[1], 0.1).expect("a grid");
-    let kernels: Vec<_> = (0..4)
-        .map(|i| gaussian_kernel(7, 0.8 + 0.3 * f64::from(i)))
-        .collect();
+    let kernels: Vec<_> = (0..4).map(|i| gaussian_kernel(7, 0.8 + 0.3 * f64::from(i))).collect();
     let positions = [[0.0, 0.0], [1000.0, 0.0], [0.0, 1000.0], [1000.0, 1000.0]];
     let psf = Psf::grid(kernels, &positions, 2, false).expect("a grid of PSFs");
     let expected = psf.at(304.0, 704.0);
     let wcs = header_wcs(&scene::tan_header(sky, [5.0, 5.0], 0.1, 12.0));
     let exposure = exposure((9, 9), wcs, psf.in_stamp(300.0, 700.0));
-    assert!(
-        (&exposure.kernel() - &expected)
-            .iter()
-            .all(|d| d.abs() < 1e-15)
-    );
+    assert!((&exposure.kernel() - &expected).iter().all(|d| d.abs() < 1e-15));
     let mut fixed = exposure.clone();
     fixed.psf = Arc::new(Psf::new(expected, 2, false).unwrap());
     let rows = |e: &Exposure| Geometry::new(e, &grid).unwrap().dense(&e.psf);
-    assert!(
-        (&rows(&exposure) - &rows(&fixed))
-            .iter()
-            .all(|d| d.abs() < 1e-7)
-    );
+    assert!((&rows(&exposure) - &rows(&fixed)).iter().all(|d| d.abs() < 1e-7));
 }

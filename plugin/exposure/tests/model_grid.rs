@@ -22,27 +22,13 @@ fn header(grid: &ModelGrid) -> String {
 #[test]
 fn agrees_with_wcslib() {
     let mut worst = [0.0_f64; 2];
-    for (ra, dec) in [
-        (0.0, 0.0),
-        (150.116, 2.205),
-        (5.63, -72.05),
-        (359.999, 85.0),
-        (30.0, 90.0),
-    ] {
+    for (ra, dec) in [(0.0, 0.0), (150.116, 2.205), (5.63, -72.05), (359.999, 85.0), (30.0, 90.0)] {
         for scale in [0.03, 0.13] {
             let grid = ModelGrid::new(64, 81, ra, dec, scale).expect("a grid");
             let wcslib = HeaderWcs::new(&header(&grid), Vec::new()).expect("its own cards");
-            let xy = [
-                [0.0, 0.0],
-                [40.0, 31.5],
-                [80.0, 63.0],
-                [13.25, 50.5],
-                [-20.0, 100.0],
-            ];
-            let (ours, theirs) = (
-                grid.pixel_to_sky(&xy).unwrap(),
-                wcslib.pixel_to_sky(&xy).unwrap(),
-            );
+            let xy = [[0.0, 0.0], [40.0, 31.5], [80.0, 63.0], [13.25, 50.5], [-20.0, 100.0]];
+            let (ours, theirs) =
+                (grid.pixel_to_sky(&xy).unwrap(), wcslib.pixel_to_sky(&xy).unwrap());
             for (a, b) in ours.iter().zip(&theirs) {
                 let dra = (a[0] - b[0] + 180.0).rem_euclid(360.0) - 180.0;
                 let sky = (dra * b[1].to_radians().cos()).hypot(a[1] - b[1]);
@@ -58,58 +44,29 @@ fn agrees_with_wcslib() {
             }
         }
     }
-    let _ = writeln!(
-        std::io::stderr(),
-        "TAN against wcslib: at most {worst:?} deg"
-    );
+    let _ = writeln!(std::io::stderr(), "TAN against wcslib: at most {worst:?} deg");
     assert!(worst[0] < 6e-14 && worst[1] < 6e-14, "{worst:?} deg");
 }
 
 #[test]
 fn north_is_up_and_east_is_left() {
     let grid = ModelGrid::new(11, 11, 40.0, 30.0, 0.1).expect("a grid");
-    let sky = grid
-        .pixel_to_sky(&[[5.0, 5.0], [5.0, 6.0], [4.0, 5.0]])
-        .unwrap();
+    let sky = grid.pixel_to_sky(&[[5.0, 5.0], [5.0, 6.0], [4.0, 5.0]]).unwrap();
     assert!((sky[0][0] - 40.0).abs() < 1e-12 && (sky[0][1] - 30.0).abs() < 1e-12);
     assert!((sky[1][1] - 30.0 - 0.1 / 3600.0).abs() < 1e-12 && sky[2][0] > 40.0);
 }
 
 #[test]
 fn refuses_impossible_grids() {
-    let ok = ModelGrid {
-        ny: 4,
-        nx: 4,
-        ra_deg: 1.0,
-        dec_deg: 2.0,
-        pixel_scale_arcsec: 0.1,
-    };
+    let ok = ModelGrid { ny: 4, nx: 4, ra_deg: 1.0, dec_deg: 2.0, pixel_scale_arcsec: 0.1 };
     assert!(ok.check().is_ok());
     let broken = [
-        ModelGrid {
-            ny: 0,
-            ..ok.clone()
-        },
-        ModelGrid {
-            nx: usize::MAX,
-            ..ok.clone()
-        },
-        ModelGrid {
-            ra_deg: f64::NAN,
-            ..ok.clone()
-        },
-        ModelGrid {
-            dec_deg: 90.5,
-            ..ok.clone()
-        },
-        ModelGrid {
-            pixel_scale_arcsec: 0.0,
-            ..ok.clone()
-        },
-        ModelGrid {
-            pixel_scale_arcsec: f64::INFINITY,
-            ..ok
-        },
+        ModelGrid { ny: 0, ..ok.clone() },
+        ModelGrid { nx: usize::MAX, ..ok.clone() },
+        ModelGrid { ra_deg: f64::NAN, ..ok.clone() },
+        ModelGrid { dec_deg: 90.5, ..ok.clone() },
+        ModelGrid { pixel_scale_arcsec: 0.0, ..ok.clone() },
+        ModelGrid { pixel_scale_arcsec: f64::INFINITY, ..ok },
     ];
     assert!(broken.iter().all(|grid| grid.check().is_err()));
 }

@@ -41,18 +41,12 @@ fn bad_pixels_are_named_unless_masked() {
     assert!(build(|_| ()).is_ok());
     for value in [f64::NAN, f64::INFINITY] {
         let message = refusal(|p| p.pixels[[1, 3]] = value);
-        assert!(
-            message.contains("f160w-1") && message.contains("x = 3, y = 1"),
-            "{message}"
-        );
+        assert!(message.contains("f160w-1") && message.contains("x = 3, y = 1"), "{message}");
         assert!(refusal(|p| p.variance[[1, 3]] = value).contains("variance of exposure f160w-1"));
     }
     for value in [0.0, -1.0] {
         let message = refusal(|p| p.variance[[0, 4]] = value);
-        assert!(
-            message.contains("x = 4, y = 0") && message.contains("> 0"),
-            "{message}"
-        );
+        assert!(message.contains("x = 4, y = 0") && message.contains("> 0"), "{message}");
     }
     let masked = build(|p| {
         (p.pixels[[1, 3]], p.variance[[2, 2]]) = (f64::NAN, -1.0);
@@ -67,12 +61,7 @@ fn shapes_and_masks() {
     assert!(refusal(|p| p.good = Array2::from_elem((4, 4), true)).contains("mask"));
     assert!(refusal(|p| p.pixels = Array2::zeros((0, 5))).contains("[1, 1]"));
     let masked = build(|p| p.good.fill(false)).unwrap_err();
-    assert_eq!(
-        masked,
-        ExposureError::NoGoodPixels {
-            exposure: "f160w-1".into()
-        }
-    );
+    assert_eq!(masked, ExposureError::NoGoodPixels { exposure: "f160w-1".into() });
 }
 
 #[test]
@@ -84,10 +73,7 @@ fn a_wcs_that_collapses_the_sky_is_singular() {
         Ok(())
     };
     let error = build(|p| p.wcs = Arc::new(CallbackWcs::new(line, None))).unwrap_err();
-    assert!(
-        matches!(error, ExposureError::SingularWcs { .. }),
-        "{error}"
-    );
+    assert!(matches!(error, ExposureError::SingularWcs { .. }), "{error}");
     let failing = build(|p| p.wcs = Arc::new(CallbackWcs::new(|_, _| Err(3), None))).unwrap_err();
     assert!(matches!(failing, ExposureError::Callback { code: 3, .. }));
 }
@@ -96,10 +82,7 @@ fn a_wcs_that_collapses_the_sky_is_singular() {
 fn psfs() {
     let psf = Psf::new(lopsided_kernel(6, 9) * 40.0, 4, true).expect("a PSF");
     assert!((psf.at(0.0, 0.0).sum() - 1.0).abs() < 1e-12);
-    assert_eq!(
-        (psf.at(0.0, 0.0).dim(), psf.shift_subpx()),
-        ((7, 9), [0.0, -0.5])
-    );
+    assert_eq!((psf.at(0.0, 0.0).dim(), psf.shift_subpx()), ((7, 9), [0.0, -0.5]));
     let fault = |kernel, s| Psf::new(kernel, s, false).expect_err("a fault").to_string();
     assert!(fault(Array2::zeros((0, 3)), 1).contains("empty"));
     assert!(fault(array![[1.0, f64::NAN]], 1).contains("NaN at x = 1, y = 0"));
@@ -125,19 +108,9 @@ fn psfs() {
 fn a_psf_grid_is_bilinear_inside_and_constant_outside() {
     let flat = |v: f64| array![[v, 1.0, 0.0]];
     // Given out of order.
-    let nodes = [
-        ([10.0, 20.0], 4.0),
-        ([0.0, 0.0], 1.0),
-        ([10.0, 0.0], 2.0),
-        ([0.0, 20.0], 3.0),
-    ];
-    let psf = Psf::grid(
-        nodes.iter().map(|n| flat(n.1)).collect(),
-        &nodes.map(|n| n.0),
-        1,
-        false,
-    )
-    .unwrap();
+    let nodes = [([10.0, 20.0], 4.0), ([0.0, 0.0], 1.0), ([10.0, 0.0], 2.0), ([0.0, 20.0], 3.0)];
+    let psf = Psf::grid(nodes.iter().map(|n| flat(n.1)).collect(), &nodes.map(|n| n.0), 1, false)
+        .unwrap();
     let share = |v: f64| v / (v + 1.0);
     let at = |x, y| psf.at(x, y)[[0, 0]];
     assert!(
@@ -154,31 +127,16 @@ fn noise_correlations() {
     let correlation =
         NoiseCorrelation::new(array![[0.0, 0.2, 0.4], [1.0, 2.0, 1.0], [0.4, 0.2, 0.0]]).unwrap();
     assert_eq!(
-        (
-            correlation.at(0, 0),
-            correlation.at(0, 1),
-            correlation.at(-1, 1)
-        ),
+        (correlation.at(0, 0), correlation.at(0, 1), correlation.at(-1, 1)),
         (1.0, 0.5, 0.2)
     );
     assert_eq!(
-        (
-            correlation.at(-1, -1),
-            correlation.at(2, 0),
-            correlation.at(0, -9)
-        ),
+        (correlation.at(-1, -1), correlation.at(2, 0), correlation.at(0, -9)),
         (0.0, 0.0, 0.0)
     );
     let covariance = correlation.covariance(&[(3, 3), (3, 4), (7, 7)], &[2.0, 3.0, 5.0]);
-    assert_eq!(
-        covariance,
-        array![[4.0, 3.0, 0.0], [3.0, 9.0, 0.0], [0.0, 0.0, 25.0]]
-    );
-    let fault = |array| {
-        NoiseCorrelation::new(array)
-            .expect_err("a fault")
-            .to_string()
-    };
+    assert_eq!(covariance, array![[4.0, 3.0, 0.0], [3.0, 9.0, 0.0], [0.0, 0.0, 25.0]]);
+    let fault = |array| NoiseCorrelation::new(array).expect_err("a fault").to_string();
     assert!(fault(Array2::ones((2, 3))).contains("odd"));
     assert!(fault(array![[0.0, 0.0, 0.0]]).contains("> 0"));
     assert!(fault(array![[0.5, 1.0, 0.1]]).contains("opposite"));
@@ -195,11 +153,7 @@ fn real_psf_grids_and_correlations_are_accepted() {
             .find(|hdu| fits::number(&hdu.header, "NAXIS1") == Some(81.0))
             .expect("an image");
         let correlation = NoiseCorrelation::new(fits::plane(hdu, 0)).expect("symmetric");
-        assert!(
-            (0.1..0.6).contains(&correlation.at(0, 1)),
-            "{}",
-            correlation.at(0, 1)
-        );
+        assert!((0.1..0.6).contains(&correlation.at(0, 1)), "{}", correlation.at(0, 1));
     }
     let Some(bytes) = fits::shared("psf/PSFSTD_WFC3IR_F160W.fits") else {
         return;
@@ -209,13 +163,8 @@ fn real_psf_grids_and_correlations_are_accepted() {
     let nodes = [0.0, 507.0, 1013.0];
     let positions: Vec<_> = nodes.iter().flat_map(|&y| nodes.map(|x| [x, y])).collect();
     let psf = Psf::grid(kernels, &positions, 4, true).expect("a PSF grid");
-    assert_eq!(
-        (psf.half_size_subpx(), psf.shift_subpx()),
-        ([50, 50], [0.0, 0.0])
-    );
+    assert_eq!((psf.half_size_subpx(), psf.shift_subpx()), ([50, 50], [0.0, 0.0]));
     // The claim of `Exposure::kernel`.
-    let moved = (&psf.at(300.0, 300.0) - &psf.at(319.0, 319.0))
-        .mapv(f64::abs)
-        .sum();
+    let moved = (&psf.at(300.0, 300.0) - &psf.at(319.0, 319.0)).mapv(f64::abs).sum();
     assert!(moved < 0.005, "{moved}");
 }

@@ -48,9 +48,7 @@ fn plain() -> String {
 }
 
 fn refusal(cards: &str) -> String {
-    HeaderWcs::new(cards, Vec::new())
-        .expect_err("a fault")
-        .to_string()
+    HeaderWcs::new(cards, Vec::new()).expect_err("a fault").to_string()
 }
 
 /// Distance in pixels, at 0.1 arcsec per pixel.
@@ -61,19 +59,13 @@ fn apart(a: [f64; 2], b: [f64; 2]) -> f64 {
 #[test]
 fn missing_keywords_are_named() {
     for key in ["CTYPE1", "CRVAL2", "CRPIX1"] {
-        let cards: String = plain()
-            .lines()
-            .filter(|l| !l.starts_with(key))
-            .map(|l| format!("{l}\n"))
-            .collect();
+        let cards: String =
+            plain().lines().filter(|l| !l.starts_with(key)).map(|l| format!("{l}\n")).collect();
         let message = refusal(&cards);
         assert!(message.contains(key), "{message}");
     }
-    let cards: String = plain()
-        .lines()
-        .filter(|l| !l.starts_with("CD"))
-        .map(|l| format!("{l}\n"))
-        .collect();
+    let cards: String =
+        plain().lines().filter(|l| !l.starts_with("CD")).map(|l| format!("{l}\n")).collect();
     assert!(refusal(&cards).contains("CDi_j or CDELTi"));
     assert!(refusal("").contains("CTYPE1"));
 }
@@ -86,10 +78,7 @@ fn singular_matrices_are_reported_as_such() {
     let scale = plain().replace("CD", "OL") + "CDELT1  = 0.0\nCDELT2  = 1E-5\n";
     for cards in [zero, parallel, scale] {
         let error = HeaderWcs::new(&cards, Vec::new()).expect_err("singular");
-        assert!(
-            matches!(error, ExposureError::SingularWcs { .. }),
-            "{error}"
-        );
+        assert!(matches!(error, ExposureError::SingularWcs { .. }), "{error}");
     }
 }
 
@@ -104,9 +93,7 @@ fn other_faults_say_what_to_do() {
     assert!(refusal(&(plain() + "CUNIT1  = 'arcsec'\n")).contains("CUNIT1"));
     assert!(refusal(&plain().replace("RA---TAN'", "RA---TAN")).contains("CTYPE1"));
     assert!(refusal(&(plain().replace("ICRS", "FK5") + "EQUINOX = 1975.0\n")).contains("1975"));
-    let galactic = plain()
-        .replace("RA---TAN", "GLON-TAN")
-        .replace("DEC--TAN", "GLAT-TAN");
+    let galactic = plain().replace("RA---TAN", "GLON-TAN").replace("DEC--TAN", "GLAT-TAN");
     assert!(refusal(&galactic).contains("GLON"));
     assert!(refusal(&plain().replace("TAN'", "XYZ'")).contains("header"));
     assert!(refusal(&plain().replace("RA---TAN", "FREQ")).contains("header"));
@@ -154,11 +141,9 @@ fn tables_are_read_as_astropy_reads_them() {
     let header = tan_header(SKY, [50.0, 50.0], 0.1, 0.0);
     let with = HeaderWcs::new(&header, vec![table.clone()]).expect("a table");
     let without = HeaderWcs::new(&header, Vec::new()).expect("no table");
-    for (pixel, offset) in [
-        ([12.0, 8.0], 3.809_523_809_523_81),
-        ([3000.0, 3000.0], 19.0),
-        ([1.0, 1.0], 0.0),
-    ] {
+    for (pixel, offset) in
+        [([12.0, 8.0], 3.809_523_809_523_81), ([3000.0, 3000.0], 19.0), ([1.0, 1.0], 0.0)]
+    {
         let at = [pixel[0] - 1.0, pixel[1] - 1.0];
         let got = with.pixel_to_sky(&[at]).unwrap()[0];
         let expected = without.pixel_to_sky(&[[at[0] + offset, at[1]]]).unwrap()[0];
@@ -172,11 +157,7 @@ fn tables_are_read_as_astropy_reads_them() {
     broken(|t| t.kind = TableKind::D2im { axis: 2 });
     broken(|t| t.cdelt[1] = 0.0);
     broken(|t| t.values = Array2::zeros((0, 3)));
-    assert!(
-        broken(|t| t.values[[1, 2]] = f64::NAN)
-            .to_string()
-            .contains("x = 2, y = 1")
-    );
+    assert!(broken(|t| t.values[[1, 2]] = f64::NAN).to_string().contains("x = 2, y = 1"));
     assert!(HeaderWcs::new(&header, vec![table.clone(), table]).is_err());
 }
 
@@ -202,19 +183,14 @@ fn damaged_headers_never_crash() {
 fn one_header_serves_many_threads() {
     let header = sip_header(SKY, [50.0, 50.0], 0.1, 30.0);
     let shared = header_wcs(&header);
-    let xy: Vec<[f64; 2]> = (0..500)
-        .map(|i| [f64::from(i % 97), f64::from(i % 89)])
-        .collect();
+    let xy: Vec<[f64; 2]> = (0..500).map(|i| [f64::from(i % 97), f64::from(i % 89)]).collect();
     let expected = shared.pixel_to_sky(&xy).unwrap();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..20 {
                     assert_eq!(shared.pixel_to_sky(&xy).unwrap(), expected);
-                    assert_eq!(
-                        header_wcs(&header).pixel_to_sky(&xy[..5]).unwrap(),
-                        expected[..5]
-                    );
+                    assert_eq!(header_wcs(&header).pixel_to_sky(&xy[..5]).unwrap(), expected[..5]);
                 }
             });
         }
@@ -235,31 +211,18 @@ fn grid_follows_sip() {
         + WFC3IR_SIP;
     let exact = header_wcs(&header);
     let grid = GridWcs::new(sampled(&*exact, 9, 400.0, 16.0), 400.0, 400.0, 16.0).expect("a grid");
-    let inside: Vec<_> = (0..200)
-        .map(|i| [400.0 + 0.61 * f64::from(i), 528.0 - 0.63 * f64::from(i)])
-        .collect();
-    let (a, b) = (
-        grid.pixel_to_sky(&inside).unwrap(),
-        exact.pixel_to_sky(&inside).unwrap(),
-    );
-    let worst = a.iter().zip(&b).map(|(a, b)| {
-        apart(
-            [(a[0] - b[0] + 180.0).rem_euclid(360.0) - 180.0 + b[0], a[1]],
-            *b,
-        )
-    });
+    let inside: Vec<_> =
+        (0..200).map(|i| [400.0 + 0.61 * f64::from(i), 528.0 - 0.63 * f64::from(i)]).collect();
+    let (a, b) = (grid.pixel_to_sky(&inside).unwrap(), exact.pixel_to_sky(&inside).unwrap());
+    let worst = a
+        .iter()
+        .zip(&b)
+        .map(|(a, b)| apart([(a[0] - b[0] + 180.0).rem_euclid(360.0) - 180.0 + b[0], a[1]], *b));
     let worst = worst.fold(0.0, f64::max);
-    let _ = writeln!(
-        std::io::stderr(),
-        "grid of 16 pixels: at most {worst:.1e} px"
-    );
+    let _ = writeln!(std::io::stderr(), "grid of 16 pixels: at most {worst:.1e} px");
     assert!(worst < 2e-7, "{worst:e} px");
     let back = grid.sky_to_pixel(&b).unwrap();
-    assert!(
-        back.iter()
-            .zip(&inside)
-            .all(|(a, b)| (a[0] - b[0]).hypot(a[1] - b[1]) < 2e-6)
-    );
+    assert!(back.iter().zip(&inside).all(|(a, b)| (a[0] - b[0]).hypot(a[1] - b[1]) < 2e-6));
     assert!(
         grid.pixel_to_sky(&[[360.0, 560.0]]).is_ok()
             && grid.pixel_to_sky(&[[100.0, 450.0]]).is_err()
@@ -280,12 +243,7 @@ fn grid_faults() {
     assert!(GridWcs::new(good.clone(), 0.0, 0.0, 0.0).is_err());
     let mut nan = good.clone();
     nan[[1, 2, 0]] = f64::NAN;
-    assert!(
-        GridWcs::new(nan, 0.0, 0.0, 8.0)
-            .unwrap_err()
-            .to_string()
-            .contains("x = 2, y = 1")
-    );
+    assert!(GridWcs::new(nan, 0.0, 0.0, 8.0).unwrap_err().to_string().contains("x = 2, y = 1"));
     let mut far = good;
     far[[0, 0, 1]] = 95.0;
     assert!(GridWcs::new(far, 0.0, 0.0, 8.0).is_err());
@@ -304,35 +262,16 @@ fn callbacks_invert_and_fail_with_their_code() {
     };
     let callback = CallbackWcs::new(forward, None);
     let xy = [[20.0, 30.0], [61.5, 47.25]];
-    let back = callback
-        .sky_to_pixel(&callback.pixel_to_sky(&xy).unwrap())
-        .unwrap();
-    assert!(
-        back.iter()
-            .zip(&xy)
-            .all(|(a, b)| (a[0] - b[0]).hypot(a[1] - b[1]) < 1e-8),
-        "{back:?}"
-    );
+    let back = callback.sky_to_pixel(&callback.pixel_to_sky(&xy).unwrap()).unwrap();
+    assert!(back.iter().zip(&xy).all(|(a, b)| (a[0] - b[0]).hypot(a[1] - b[1]) < 1e-8), "{back:?}");
     let failing = CallbackWcs::new(|_, _| Err(-7), Some(Box::new(|_, _| Err(9))));
     let code = |r: Result<Vec<[f64; 2]>, ExposureError>| match r {
         Err(ExposureError::Callback { code, .. }) => code,
         other => panic!("{other:?}"),
     };
-    assert_eq!(
-        (
-            code(failing.pixel_to_sky(&xy)),
-            code(failing.sky_to_pixel(&xy))
-        ),
-        (-7, 9)
-    );
+    assert_eq!((code(failing.pixel_to_sky(&xy)), code(failing.sky_to_pixel(&xy))), (-7, 9));
     let silent = CallbackWcs::new(|_, _| Ok(()), None);
-    assert!(
-        silent
-            .pixel_to_sky(&xy)
-            .unwrap_err()
-            .to_string()
-            .contains("NaN")
-    );
+    assert!(silent.pixel_to_sky(&xy).unwrap_err().to_string().contains("NaN"));
     let beyond = CallbackWcs::new(
         |_, sky| {
             sky.fill([1.0, 91.0]);
@@ -340,13 +279,7 @@ fn callbacks_invert_and_fail_with_their_code() {
         },
         None,
     );
-    assert!(
-        beyond
-            .pixel_to_sky(&xy)
-            .unwrap_err()
-            .to_string()
-            .contains("declination 91")
-    );
+    assert!(beyond.pixel_to_sky(&xy).unwrap_err().to_string().contains("declination 91"));
     let constant = CallbackWcs::new(
         |_, sky| {
             sky.fill([1.0, 2.0]);
@@ -361,13 +294,8 @@ fn callbacks_invert_and_fail_with_their_code() {
 fn offset_is_a_translation() {
     let frame = header_wcs(&sip_header(SKY, [50.0, 50.0], 0.1, 30.0));
     let stamp = OffsetWcs::new(Arc::clone(&frame), 12.0, 34.0);
-    assert_eq!(
-        stamp.pixel_to_sky(&[[1.0, 2.0]]),
-        frame.pixel_to_sky(&[[13.0, 36.0]])
-    );
-    let back = stamp
-        .sky_to_pixel(&frame.pixel_to_sky(&[[13.0, 36.0]]).unwrap())
-        .unwrap()[0];
+    assert_eq!(stamp.pixel_to_sky(&[[1.0, 2.0]]), frame.pixel_to_sky(&[[13.0, 36.0]]));
+    let back = stamp.sky_to_pixel(&frame.pixel_to_sky(&[[13.0, 36.0]]).unwrap()).unwrap()[0];
     assert!((back[0] - 1.0).abs() < 1e-8 && (back[1] - 2.0).abs() < 1e-8);
     assert_eq!(stamp.reference_px(), Some([37.0, 15.0]));
 }

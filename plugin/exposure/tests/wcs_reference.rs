@@ -18,14 +18,8 @@ fn rows(csv: &str) -> BTreeMap<(String, String), Vec<Row>> {
     for line in csv.lines().skip(1) {
         let f: Vec<&str> = line.split(',').collect();
         let pair = |i: usize| [f[i], f[i + 1]].map(|v| v.parse::<f64>().expect("a number"));
-        let row = Row {
-            xy: pair(2),
-            sip: pair(4),
-            full: pair(6),
-        };
-        all.entry((f[0].to_owned(), f[1].to_owned()))
-            .or_default()
-            .push(row);
+        let row = Row { xy: pair(2), sip: pair(4), full: pair(6) };
+        all.entry((f[0].to_owned(), f[1].to_owned())).or_default().push(row);
     }
     all
 }
@@ -33,9 +27,7 @@ fn rows(csv: &str) -> BTreeMap<(String, String), Vec<Row>> {
 /// Distance of two sky positions in units of the pixel there.
 fn distance_px(wcs: &HeaderWcs, xy: [f64; 2], a: [f64; 2], b: [f64; 2]) -> f64 {
     let offset = |a: [f64; 2], b: [f64; 2]| [(a[0] - b[0]) * b[1].to_radians().cos(), a[1] - b[1]];
-    let around = wcs
-        .pixel_to_sky(&[xy, [xy[0] + 1.0, xy[1]]])
-        .expect("on the detector");
+    let around = wcs.pixel_to_sky(&[xy, [xy[0] + 1.0, xy[1]]]).expect("on the detector");
     let [ux, uy] = offset(around[1], around[0]);
     let [dx, dy] = offset(a, b);
     dx.hypot(dy) / ux.hypot(uy)
@@ -63,17 +55,11 @@ fn agrees_with_astropy() {
         } else {
             let hdus = fits::read(&bytes);
             let (name, version) = extension.split_at(extension.len() - 1);
-            let header = fits::find(&hdus, name, version.parse().expect("a digit"))
-                .header
-                .clone();
+            let header = fits::find(&hdus, name, version.parse().expect("a digit")).header.clone();
             let tables = fits::tables(&hdus, &header);
             (header, tables)
         };
-        assert_eq!(
-            tables.len(),
-            if file.starts_with("acs") { 4 } else { 0 },
-            "{file}"
-        );
+        assert_eq!(tables.len(), if file.starts_with("acs") { 4 } else { 0 }, "{file}");
         let plain = HeaderWcs::new(&header, Vec::new()).expect("a WCS");
         let distorted = HeaderWcs::new(&header, tables).expect("a WCS with tables");
         let xy: Vec<_> = rows.iter().map(|row| row.xy).collect();
@@ -96,13 +82,7 @@ fn agrees_with_astropy() {
         ("inverse", &mut inverse, [2e-9, 5e-9, 1e-8]),
     ] {
         let got = quantiles(errors);
-        let _ = writeln!(
-            std::io::stderr(),
-            "{what}: 75 %, 99 %, max error {got:?} px"
-        );
-        assert!(
-            got.iter().zip(bounds).all(|(got, bound)| *got <= bound),
-            "{what}: {got:?}"
-        );
+        let _ = writeln!(std::io::stderr(), "{what}: 75 %, 99 %, max error {got:?} px");
+        assert!(got.iter().zip(bounds).all(|(got, bound)| *got <= bound), "{what}: {got:?}");
     }
 }

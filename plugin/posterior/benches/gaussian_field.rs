@@ -5,7 +5,9 @@ mod shared;
 
 use pellucid_posterior::sampler::{SamplerKind, SamplerOptions};
 use pellucid_posterior::sde::Sde;
-use shared::exact::{FieldPosterior, covariance, draw_field, field_model, mean_error, power, variance_ratio};
+use shared::exact::{
+    FieldPosterior, covariance, draw_field, field_model, mean_error, power, variance_ratio,
+};
 use shared::problem::{Telescope, draw, likelihood};
 use shared::report::{Report, Target};
 use tch::{Device, Kind, Tensor};

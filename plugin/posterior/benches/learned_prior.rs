@@ -9,7 +9,11 @@ use shared::report::{Report, Target};
 use shared::shipped::{argument, prior, samples};
 use tch::{Kind, Tensor};
 
+/// Signal-to-noise ratio of a pixel of the galaxy, `Telescope::typical_signal` over sigma.
 const SNR: f64 = 15.0;
+
+/// Network units above which a pixel counts as bright.
+const BRIGHT: f64 = 0.05;
 
 fn main() {
     let number = |name: &str| argument(name).and_then(|v| v.parse::<usize>().ok());
@@ -22,13 +26,13 @@ fn main() {
     options.sweeps = number("--sweeps").unwrap_or(options.sweeps);
     options.sweep_steps = number("--sweep-steps").unwrap_or(options.sweep_steps);
     options.finish_steps = number("--finish-steps").unwrap_or(options.finish_steps);
+    let snr = argument("--snr").and_then(|v| v.parse().ok()).unwrap_or(SNR);
     let telescope = Telescope::new(model.metadata.image_size[0], 32, 4, 3.0);
     let images = samples(&model, truths, 4242);
     let mut sums = Sums::default();
     for t in 0..truths {
         let truth = images.get(t as i64);
-        // S/N of a pixel of typical brightness: rms signal over noise.
-        let sigma = telescope.signal_rms(&truth) / SNR;
+        let sigma = telescope.typical_signal(&truth) / snr;
         let (exposures, y) = telescope.observe(&truth, sigma, 900 + t as u64);
         let lik = likelihood(&telescope, &exposures, &*model.denoiser, 1.0);
         let drawn = draw(&model, &lik, &options, count, t as u64);
@@ -43,7 +47,11 @@ fn main() {
         sums.network_share += drawn.network_share;
         sums.evaluations = drawn.evaluations_per_sample;
         sums.directions += lik.w.size()[0] as f64;
-        println!("# truth {t}: {} directions, {:.2} s a sample", lik.w.size()[0], drawn.seconds_per_sample);
+        println!(
+            "# truth {t}: {} directions, {:.2} s a sample",
+            lik.w.size()[0],
+            drawn.seconds_per_sample
+        );
     }
     sums.report(&mut report, truths as f64, count as f64);
     report.finish();
@@ -53,6 +61,9 @@ fn main() {
 struct Sums {
     z: f64,
     z2: f64,
+    bright_z: f64,
+    bright_z2: f64,
+    sky: [f64; 3],
     within68: f64,
     within95: f64,
     flux_z2: f64,
@@ -70,13 +81,22 @@ impl Sums {
     fn add(&mut self, truth: &Tensor, images: &Tensor) {
         let mean = images.mean_dim([0i64].as_slice(), false, Kind::Double);
         let std = images.std_dim([0i64].as_slice(), true, false);
-        let z = (truth - mean) / std;
+        let z = (truth - &mean) / &std;
         let average = |t: &Tensor| t.mean(Kind::Double).double_value(&[]);
         self.z += average(&z);
         self.z2 += average(&z.square());
+        let bright = truth.gt(BRIGHT);
+        let of_bright = z.masked_select(&bright);
+        self.bright_z += average(&of_bright);
+        self.bright_z2 += average(&of_bright.square());
+        let sky = bright.logical_not();
+        self.sky[0] += average(&truth.masked_select(&sky));
+        self.sky[1] += average(&mean.masked_select(&sky));
+        self.sky[2] += average(&std.masked_select(&sky));
         for (half, sum) in [(0.34135, &mut self.within68), (0.47725, &mut self.within95)] {
             let q = |p: f64| images.quantile_scalar(p, Some(0), false, "linear");
-            let inside = truth.ge_tensor(&q(0.5 - half)).logical_and(&truth.le_tensor(&q(0.5 + half)));
+            let inside =
+                truth.ge_tensor(&q(0.5 - half)).logical_and(&truth.le_tensor(&q(0.5 + half)));
             *sum += average(&inside.to_kind(Kind::Double));
         }
         let flux = images.sum_dim_intlist([1i64, 2].as_slice(), false, Kind::Double);
@@ -91,6 +111,11 @@ impl Sums {
         row("failed samples", self.failed as f64, Target::AtMost(0.0));
         row("z mean", self.z / truths, Target::Within(-0.05, 0.05));
         row("z rms", (self.z2 / truths).sqrt(), Target::Within(0.95, 1.08));
+        row("z mean, bright pixels", self.bright_z / truths, Target::None);
+        row("z rms, bright pixels", (self.bright_z2 / truths).sqrt(), Target::None);
+        row("sky: truth", self.sky[0] / truths, Target::None);
+        row("sky: posterior mean", self.sky[1] / truths, Target::None);
+        row("sky: posterior deviation", self.sky[2] / truths, Target::None);
         let (low, high) = (exact(0.6827), exact(0.9545));
         row("coverage, 68 %", self.within68 / truths, Target::Within(low - 0.03, low + 0.03));
         row("coverage, 95 %", self.within95 / truths, Target::Within(high - 0.03, high + 0.03));

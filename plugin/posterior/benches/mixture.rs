@@ -55,8 +55,8 @@ fn main() {
                 let ours = sampler == SamplerKind::Calibrated;
                 let target = |t: f64| if ours { Target::AtMost(t) } else { Target::None };
                 let (labels, shares) = mixture.shares(&drawn.images);
-                let distance = 0.5
-                    * shares.iter().zip(&exact.shares).map(|(a, b)| (a - b).abs()).sum::<f64>();
+                let distance =
+                    0.5 * shares.iter().zip(&exact.shares).map(|(a, b)| (a - b).abs()).sum::<f64>();
                 let limit = if snr > 0.0 { 0.03 } else { 0.25 };
                 report.row(&case, &format!("{mode}: total variation"), distance, target(limit));
                 let (error, ratio) = within(&drawn.images, &labels, &exact);

@@ -199,8 +199,8 @@ mod tests {
         for sde in ALL {
             for t in [0.1, 0.35, 0.6, 0.95] {
                 let h = 1e-5;
-                let slope = (sde.noise_level(t + h).powi(2) - sde.noise_level(t - h).powi(2))
-                    / (2.0 * h);
+                let slope =
+                    (sde.noise_level(t + h).powi(2) - sde.noise_level(t - h).powi(2)) / (2.0 * h);
                 let expected = sde.mu(t).powi(2) * slope;
                 let got = sde.diffusion(t).powi(2);
                 assert!((got / expected - 1.0).abs() < 1e-6, "{sde:?} t={t}: {got} {expected}");

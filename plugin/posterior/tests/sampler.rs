@@ -164,8 +164,10 @@ fn convolved_samples_show_the_closed_form_bias() {
 fn a_sample_does_not_depend_on_its_batch() {
     let prior = small_unet();
     let (one, other) = (likelihood(&prior, 0.3, 0.01), likelihood(&prior, -0.2, 0.05));
-    let options = SamplerOptions { steps: 6, sweeps: 1, ..SamplerOptions::new(SamplerKind::Calibrated) };
-    let slot = |l: &Rc<GaussianLikelihood>, seed, sample| Slot { likelihood: l.clone(), seed, sample };
+    let options =
+        SamplerOptions { steps: 6, sweeps: 1, ..SamplerOptions::new(SamplerKind::Calibrated) };
+    let slot =
+        |l: &Rc<GaussianLikelihood>, seed, sample| Slot { likelihood: l.clone(), seed, sample };
     let image = |slots: &[Slot], at: usize| {
         let out = sampler::run(&prior, slots, &options, &mut Patient).unwrap();
         out.slots[at].image.clone().unwrap()

@@ -31,7 +31,8 @@ fn field() -> GaussianField {
 fn mixture() -> GaussianMixture {
     let means = noise(3, 60).squeeze_dim(1) * 0.3;
     let powers = Tensor::stack(&[power(1.0), power(2.0), power(0.5)], 0);
-    GaussianMixture::new(&Tensor::from_slice(&[0.5, 0.2, 0.3]), &means, &powers, Device::Cpu).unwrap()
+    GaussianMixture::new(&Tensor::from_slice(&[0.5, 0.2, 0.3]), &means, &powers, Device::Cpu)
+        .unwrap()
 }
 
 fn unet() -> UnetDenoiser {
@@ -56,7 +57,9 @@ fn check_vjp(net: &dyn Denoiser, tolerance: f64) {
     assert!(at.value.allclose(&net.denoise(&x, &sigma), 1e-5, 1e-6, false));
     let h = 1e-2;
     let (plus, minus) = (net.denoise(&(&x + &v * h), &sigma), net.denoise(&(&x - &v * h), &sigma));
-    let dot = |a: &Tensor, b: &Tensor| (a * b).sum_dim_intlist([1i64, 2, 3].as_slice(), false, Kind::Double);
+    let dot = |a: &Tensor, b: &Tensor| {
+        (a * b).sum_dim_intlist([1i64, 2, 3].as_slice(), false, Kind::Double)
+    };
     let numeric = Vec::<f64>::try_from(dot(&u, &((plus - minus) / (2.0 * h)))).unwrap();
     let exact = Vec::<f64>::try_from(dot(&at.vjp(&u), &v)).unwrap();
     for (n, e) in numeric.iter().zip(&exact) {
@@ -106,7 +109,11 @@ fn the_mixture_denoiser_is_the_gradient_of_its_log_density() {
                 let variance = powers[k].to_kind(Kind::Double) + sigma * sigma;
                 let r = (x.squeeze() - means.get(k as i64)).to_kind(Kind::Double);
                 let spectrum = r.fft_fft2(None::<&[i64]>, [-2, -1], "ortho").abs().square();
-                w.ln() - 0.5 * (spectrum / &variance + variance.log()).sum(Kind::Double).double_value(&[])
+                w.ln()
+                    - 0.5
+                        * (spectrum / &variance + variance.log())
+                            .sum(Kind::Double)
+                            .double_value(&[])
             })
             .collect();
         let top = terms.iter().copied().fold(f64::NEG_INFINITY, f64::max);

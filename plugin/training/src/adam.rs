@@ -36,11 +36,8 @@ impl Adam {
     pub fn update(&mut self, learning_rate: f64, clip: f64, average_decay: f64) -> f64 {
         self.step += 1;
         no_grad(|| {
-            let squares: Vec<Tensor> = self
-                .weights
-                .iter()
-                .map(|(_, w)| w.grad().square().sum(Kind::Float))
-                .collect();
+            let squares: Vec<Tensor> =
+                self.weights.iter().map(|(_, w)| w.grad().square().sum(Kind::Float)).collect();
             let norm = Tensor::stack(&squares, 0).sum(Kind::Double).double_value(&[]).sqrt();
             let scale = if norm > clip { clip / norm } else { 1.0 };
             let t = self.step as i32;

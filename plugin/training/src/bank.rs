@@ -127,7 +127,8 @@ impl Bank {
         let mut power = Tensor::zeros(mean.size(), (Kind::Double, mean.device()));
         for chunk in &chunks {
             let spectrum = (chunk - &mean).fft_fft2(None::<&[i64]>, [-2, -1], "ortho");
-            let squared = spectrum.abs().square().sum_dim_intlist([0i64].as_slice(), false, Kind::Double);
+            let squared =
+                spectrum.abs().square().sum_dim_intlist([0i64].as_slice(), false, Kind::Double);
             power += squared;
         }
         // In Fourier space the symmetries act about k = 0: bring it to a corner that maps to itself.
@@ -155,8 +156,7 @@ fn average(images: &[Tensor]) -> Tensor {
 
 fn symmetrise(image: &Tensor) -> Tensor {
     let turned: Vec<_> = (0..4).map(|k| image.rot90(k, [0, 1])).collect();
-    let both: Vec<_> =
-        turned.iter().flat_map(|t| [t.shallow_clone(), t.transpose(0, 1)]).collect();
+    let both: Vec<_> = turned.iter().flat_map(|t| [t.shallow_clone(), t.transpose(0, 1)]).collect();
     average(&both)
 }
 

@@ -34,7 +34,9 @@ pub enum TrainingError {
         got: String,
     },
     /// The loss is no longer a number.
-    #[error("the loss is {loss} at step {step}: lower --learning-rate, or resume from the last checkpoint")]
+    #[error(
+        "the loss is {loss} at step {step}: lower --learning-rate, or resume from the last checkpoint"
+    )]
     Diverged {
         /// Step of the optimiser.
         step: u64,

@@ -28,7 +28,7 @@ pub fn per_image(
 ) -> Tensor {
     let c = Preconditioning::new(&batch.sigma, sigma_d);
     let x = &batch.x0 + &batch.z * batch.sigma.reshape([-1, 1, 1, 1]);
-    let f = network(config, parameters, &x, &c);
+    let f = network(config, parameters, &x, &batch.sigma, &c);
     // In terms of F the EDM weight is 1: the target is (x_0 - c_skip x) / c_out.
     let target = (&batch.x0 - &x * &c.c_skip) / &c.c_out;
     let squared = (f - target).square().mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float);

@@ -11,7 +11,7 @@ use pellucid_posterior::sampler::solver::{geometric, reverse_prior};
 use pellucid_posterior::score::Denoiser;
 use pellucid_posterior::score::edm::UnetDenoiser;
 use pellucid_posterior::score::model_file::{
-    Architecture, FORMAT, Metadata, Precision, PriorModel, read_tensors, write_unet,
+    Architecture, FORMAT, Metadata, read_tensors, write_unet,
 };
 use pellucid_posterior::score::parameters::Parameters;
 use pellucid_posterior::score::unet::UnetConfig;
@@ -96,7 +96,7 @@ pub struct PriorArgs {
     /// Arithmetic of the network
     #[arg(long, default_value = "bf16", value_parser = ["f32", "bf16"])]
     pub precision: String,
-    /// Start from the weights of this model instead of random ones
+    /// Start from the weights of this model instead of random ones; input channels it lacks start at zero
     #[arg(long)]
     pub init: Option<PathBuf>,
     /// Seed of the scenes, the weights and the batches
@@ -178,16 +178,26 @@ fn start(args: &PriorArgs, unet: &UnetConfig, bank: &Bank) -> Result<Adam, Train
     }
     let mut weights = Parameters::initialise(&unet.layout(), args.seed);
     if let Some(init) = &args.init {
-        // Loading as a model checks shapes and numbers.
-        PriorModel::load(init, Device::Cpu, Precision::F32)?;
         for (name, tensor) in read_tensors(init)?.1 {
             if let Some(short) = name.strip_prefix("net.") {
-                weights.insert(short, tensor);
+                let wanted = weights.find(short).map(Tensor::size);
+                weights.insert(short, widened(tensor, wanted));
             }
         }
         weights.check(&unet.layout())?;
     }
     Ok(Adam::new(weights))
+}
+
+/// `tensor` with zero weights for the input channels it lacks: the net starts as the same function.
+fn widened(tensor: Tensor, wanted: Option<Vec<i64>>) -> Tensor {
+    match wanted.as_deref() {
+        Some([_, inputs, _, _]) if tensor.dim() == 4 && tensor.size()[1] < *inputs => {
+            let missing = inputs - tensor.size()[1];
+            tensor.constant_pad_nd([0, 0, 0, 0, 0, missing])
+        }
+        _ => tensor,
+    }
 }
 
 /// Settings that a resumed run must share with its checkpoint.
@@ -297,11 +307,8 @@ impl Run {
         checkpoint::save(&path, &self.adam, &identity(&self.args, &self.bank))?;
         let losses = self.validation_losses(validation);
         // The levels run from small to large over the batch: eight bands of equal width in ln sigma.
-        let bands: Vec<f64> = losses
-            .chunk(8, 0)
-            .iter()
-            .map(|c| c.mean(Kind::Double).double_value(&[]))
-            .collect();
+        let bands: Vec<f64> =
+            losses.chunk(8, 0).iter().map(|c| c.mean(Kind::Double).double_value(&[])).collect();
         let mean = losses.mean(Kind::Double).double_value(&[]);
         let step = self.adam.step;
         self.write_log(&json!({"step": step, "validation_loss": mean, "bands": bands}))?;
@@ -379,6 +386,5 @@ pub fn draw(
     let mut rngs: Vec<_> = (0..count as u64).map(|k| SampleRng::new(seed, first + k)).collect();
     let x = normal(&mut rngs, &shape, Device::Cpu) * high;
     let grids = vec![geometric(high, low, steps); count];
-    reverse_prior(net, &x, &grids, &mut rngs, || true)
-        .expect("because the observer never stops it")
+    reverse_prior(net, &x, &grids, &mut rngs, || true).expect("because the observer never stops it")
 }

@@ -11,7 +11,17 @@ fn folder(name: &str) -> PathBuf {
 
 fn train(run: &Path, more: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pellucid-train"));
-    command.args(["prior", "--scene-count", "16", "--size", "32", "--batch", "2", "--widths", "8,8"]);
+    command.args([
+        "prior",
+        "--scene-count",
+        "16",
+        "--size",
+        "32",
+        "--batch",
+        "2",
+        "--widths",
+        "8,8",
+    ]);
     command.args(["--attention-head", "8", "--blocks", "1", "--warm-up", "2", "--run"]).arg(run);
     command.args(more).output().expect("because the binary was built for this test")
 }

@@ -75,9 +75,7 @@ impl Drop for Handle {
 
 impl std::fmt::Debug for Celestial {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Celestial")
-            .field("facts", &self.facts)
-            .finish_non_exhaustive()
+        f.debug_struct("Celestial").field("facts", &self.facts).finish_non_exhaustive()
     }
 }
 
@@ -104,10 +102,7 @@ impl Celestial {
         // wcspih copies a string that lacks its closing quote beyond the end of the card.
         if let Some(card) = cards.as_bytes().chunks(80).find(|card| !strings_end(card)) {
             let card = String::from_utf8_lossy(card).trim_end().to_owned();
-            return Err(refuse(
-                1,
-                format!("a string without its closing quote: {card}"),
-            ));
+            return Err(refuse(1, format!("a string without its closing quote: {card}")));
         }
         let n_cards = c_int::try_from(cards.len() / 80)
             .map_err(|_| refuse(1, "header is too long".into()))?;
@@ -145,15 +140,9 @@ impl Celestial {
                 "need two celestial axes, got {} axes, longitude {:?}",
                 facts.n_axes, facts.longitude
             );
-            return Err(WcslibError {
-                linear_deg: facts.linear_deg,
-                ..refuse(4, message)
-            });
+            return Err(WcslibError { linear_deg: facts.linear_deg, ..refuse(4, message) });
         }
-        Ok(Self {
-            handle: Mutex::new(handle),
-            facts,
-        })
+        Ok(Self { handle: Mutex::new(handle), facts })
     }
 
     /// What the header says about itself.
@@ -198,11 +187,7 @@ impl Celestial {
                 Message::SIZE,
             )
         };
-        if status == 0 {
-            Ok(corrected)
-        } else {
-            Err(self.error(status, message.text(), None))
-        }
+        if status == 0 { Ok(corrected) } else { Err(self.error(status, message.text(), None)) }
     }
 
     fn transform(
@@ -240,34 +225,18 @@ impl Celestial {
         if status == 0 {
             return Ok(to);
         }
-        Err(self.error(
-            status,
-            message.text(),
-            invalid.iter().position(|&bad| bad != 0),
-        ))
+        Err(self.error(status, message.text(), invalid.iter().position(|&bad| bad != 0)))
     }
 
     fn count(&self, n: usize) -> Result<c_int, WcslibError> {
         // wcslib multiplies the count by the axes in int.
-        c_int::try_from(n)
-            .ok()
-            .filter(|&n| n <= c_int::MAX / 2)
-            .ok_or_else(|| {
-                self.error(
-                    1,
-                    format!("{n} coordinates are too many for one call"),
-                    None,
-                )
-            })
+        c_int::try_from(n).ok().filter(|&n| n <= c_int::MAX / 2).ok_or_else(|| {
+            self.error(1, format!("{n} coordinates are too many for one call"), None)
+        })
     }
 
     fn error(&self, status: i32, message: String, coordinate: Option<usize>) -> WcslibError {
-        WcslibError {
-            status,
-            message,
-            coordinate,
-            linear_deg: self.facts.linear_deg,
-        }
+        WcslibError { status, message, coordinate, linear_deg: self.facts.linear_deg }
     }
 }
 
@@ -292,10 +261,7 @@ impl From<&ffi::Facts> for Facts {
 
 /// Whether a card's value, if it is a string, has its closing quote ('' is a quote inside).
 fn strings_end(card: &[u8]) -> bool {
-    let value = card[8..]
-        .trim_ascii_start()
-        .strip_prefix(b"=")
-        .map(<[u8]>::trim_ascii_start);
+    let value = card[8..].trim_ascii_start().strip_prefix(b"=").map(<[u8]>::trim_ascii_start);
     let Some(mut text) = value.and_then(|value| value.strip_prefix(b"'")) else {
         return true;
     };

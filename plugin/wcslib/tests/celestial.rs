@@ -15,16 +15,9 @@ fn header(changes: &[(&str, &str)]) -> String {
         ("RADESYS", "'ICRS'"),
     ];
     let changed = |key: &str| changes.iter().find(|(changed, _)| *changed == key);
-    let kept = cards
-        .into_iter()
-        .map(|(key, value)| (key, changed(key).map_or(value, |c| c.1)));
-    let new = changes
-        .iter()
-        .copied()
-        .filter(|(key, _)| cards.iter().all(|card| card.0 != *key));
-    kept.chain(new)
-        .map(|(key, value)| format!("{:80}", format!("{key:8}= {value}")))
-        .collect()
+    let kept = cards.into_iter().map(|(key, value)| (key, changed(key).map_or(value, |c| c.1)));
+    let new = changes.iter().copied().filter(|(key, _)| cards.iter().all(|card| card.0 != *key));
+    kept.chain(new).map(|(key, value)| format!("{:80}", format!("{key:8}= {value}"))).collect()
 }
 
 #[test]
@@ -35,21 +28,12 @@ fn facts_and_round_trip() {
     assert_eq!((facts.n_axes, facts.celestial_axes), (2, Some([0, 1])));
     assert_eq!((facts.reference_px, facts.has_prior), ([5.0, 6.0], false));
     assert_eq!(facts.linear_deg, [[-1e-5, 0.0], [0.0, 1e-5]]);
-    assert_eq!(
-        (facts.frame.as_str(), facts.equinox_yr),
-        ("FK5", Some(2000.0))
-    );
+    assert_eq!((facts.frame.as_str(), facts.equinox_yr), ("FK5", Some(2000.0)));
     assert_eq!(facts.longitude, "RA--");
     assert_eq!(wcs.pixel_to_world(&[[5.0, 6.0]]), Ok(vec![[10.0, 20.0]]));
     let pixels = [[1.0, 2.0], [300.0, -40.0]];
-    let back = wcs
-        .world_to_pixel(&wcs.pixel_to_world(&pixels).unwrap())
-        .unwrap();
-    assert!(
-        back.iter()
-            .zip(&pixels)
-            .all(|(a, b)| (a[0] - b[0]).hypot(a[1] - b[1]) < 1e-7)
-    );
+    let back = wcs.world_to_pixel(&wcs.pixel_to_world(&pixels).unwrap()).unwrap();
+    assert!(back.iter().zip(&pixels).all(|(a, b)| (a[0] - b[0]).hypot(a[1] - b[1]) < 1e-7));
     assert_eq!(wcs.prior_distortion(&pixels), Ok(pixels.to_vec()));
     assert_eq!(wcs.pixel_to_world(&[]), Ok(Vec::new()));
 }
@@ -68,10 +52,7 @@ fn prior_distortion_is_sip() {
     let wcs = Celestial::parse(&header(&sip)).expect("a header");
     assert!(wcs.facts().has_prior);
     let [x, y] = wcs.prior_distortion(&[[15.0, 26.0]]).unwrap()[0];
-    assert!(
-        (x - 15.1).abs() < 1e-12 && (y - 26.4).abs() < 1e-12,
-        "{x} {y}"
-    );
+    assert!((x - 15.1).abs() < 1e-12 && (y - 26.4).abs() < 1e-12, "{x} {y}");
 }
 
 #[test]
@@ -80,9 +61,7 @@ fn statuses() {
     assert_eq!(status(&[("CD2_2", "0.0")]), 3);
     assert_eq!(status(&[("CTYPE1", "'FREQ'"), ("CTYPE2", "'VELO'")]), 4);
     let wcs = Celestial::parse(&header(&[])).expect("a header");
-    let error = wcs
-        .world_to_pixel(&[[10.0, 20.0], [190.0, -20.0]])
-        .unwrap_err();
+    let error = wcs.world_to_pixel(&[[10.0, 20.0], [190.0, -20.0]]).unwrap_err();
     assert_eq!((error.status, error.coordinate), (9, Some(1)));
     assert!(!error.message.is_empty());
 }
@@ -91,13 +70,7 @@ fn statuses() {
 #[test]
 fn malformed_text_does_not_reach_wcslib() {
     let ok = header(&[]);
-    for text in [
-        &ok[..79],
-        &ok.replace("TAN'", "TAN "),
-        &ok.replace('T', "\0"),
-        "\u{b0}",
-        "x",
-    ] {
+    for text in [&ok[..79], &ok.replace("TAN'", "TAN "), &ok.replace('T', "\0"), "\u{b0}", "x"] {
         assert_eq!(Celestial::parse(text).unwrap_err().status, 1);
     }
     assert!(Celestial::parse("").is_err());

@@ -15,9 +15,7 @@ pub struct CallbackWcs {
 
 impl std::fmt::Debug for CallbackWcs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CallbackWcs")
-            .field("has_inverse", &self.inverse.is_some())
-            .finish()
+        f.debug_struct("CallbackWcs").field("has_inverse", &self.inverse.is_some()).finish()
     }
 }
 
@@ -27,10 +25,7 @@ impl CallbackWcs {
         forward: impl Fn(&[[f64; 2]], &mut [[f64; 2]]) -> Result<(), i32> + Send + Sync + 'static,
         inverse: Option<Box<Map>>,
     ) -> Self {
-        Self {
-            forward: Box::new(forward),
-            inverse,
-        }
+        Self { forward: Box::new(forward), inverse }
     }
 }
 
@@ -40,10 +35,8 @@ impl Wcs for CallbackWcs {
         match radec.iter().position(|[_, dec]| dec.abs() > 90.0) {
             Some(i) => {
                 let [x, y] = xy[i];
-                let reason = format!(
-                    "declination {} at x = {x}, y = {y}, need -90..90",
-                    radec[i][1]
-                );
+                let reason =
+                    format!("declination {} at x = {x}, y = {y}, need -90..90", radec[i][1]);
                 Err(ExposureError::wcs("the pixel-to-sky callback", reason))
             }
             None => Ok(radec),
@@ -55,12 +48,7 @@ impl Wcs for CallbackWcs {
             return call(&**inverse, radec_deg, "sky-to-pixel callback");
         }
         let invert = |&radec: &[f64; 2]| {
-            invert::newton(
-                |xy| self.pixel_to_sky(xy),
-                radec,
-                [0.0; 2],
-                "the pixel-to-sky callback",
-            )
+            invert::newton(|xy| self.pixel_to_sky(xy), radec, [0.0; 2], "the pixel-to-sky callback")
         };
         radec_deg.iter().map(invert).collect()
     }
@@ -69,10 +57,7 @@ impl Wcs for CallbackWcs {
 fn call(map: &Map, from: &[[f64; 2]], what: &str) -> Result<Vec<[f64; 2]>> {
     // NaN, so that a function that forgets to write is caught below.
     let mut to = vec![[f64::NAN; 2]; from.len()];
-    map(from, &mut to).map_err(|code| ExposureError::Callback {
-        what: what.into(),
-        code,
-    })?;
+    map(from, &mut to).map_err(|code| ExposureError::Callback { what: what.into(), code })?;
     match to.iter().position(|p| !p.iter().all(|v| v.is_finite())) {
         Some(i) => {
             let reason = format!("{:?} for input {:?}, need finite numbers", to[i], from[i]);

@@ -10,12 +10,10 @@ const INDEXED: [&str; 14] = [
     "DP", "DQ",
 ];
 /// ... and those that do not.
-const PLAIN: [&str; 7] = [
-    "WCSAXES", "LONPOLE", "LATPOLE", "RADESYS", "RADECSYS", "EQUINOX", "EPOCH",
-];
-const TEXTS: [&str; 9] = [
-    "CTYPE", "CUNIT", "PS", "CPDIS", "CQDIS", "DP", "DQ", "RADESYS", "RADECSYS",
-];
+const PLAIN: [&str; 7] =
+    ["WCSAXES", "LONPOLE", "LATPOLE", "RADESYS", "RADECSYS", "EQUINOX", "EPOCH"];
+const TEXTS: [&str; 9] =
+    ["CTYPE", "CUNIT", "PS", "CPDIS", "CQDIS", "DP", "DQ", "RADESYS", "RADECSYS"];
 
 /// The cards of one header's primary WCS, well-formed.
 ///
@@ -49,24 +47,15 @@ impl Cards {
     pub(super) fn parse(text: &str) -> Result<Self> {
         let by_line = text.contains('\n');
         let raw: Vec<Vec<char>> = if by_line {
-            text.lines()
-                .map(|line| line.trim_end().chars().collect())
-                .collect()
+            text.lines().map(|line| line.trim_end().chars().collect()).collect()
         } else {
-            text.chars()
-                .collect::<Vec<_>>()
-                .chunks(WIDTH)
-                .map(<[char]>::to_vec)
-                .collect()
+            text.chars().collect::<Vec<_>>().chunks(WIDTH).map(<[char]>::to_vec).collect()
         };
         let mut cards = Vec::new();
         for (number, card) in raw.iter().enumerate() {
             if card.len() > WIDTH {
-                let reason = format!(
-                    "line {} is {} characters long, need <= 80",
-                    number + 1,
-                    card.len()
-                );
+                let reason =
+                    format!("line {} is {} characters long, need <= 80", number + 1, card.len());
                 return Err(ExposureError::wcs("the header", reason));
             }
             // One byte per character, so that columns are columns.
@@ -90,13 +79,10 @@ impl Cards {
 
     /// The string value of a keyword.
     pub(super) fn text(&self, key: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|card| card.key == key)
-            .and_then(|card| match &card.value {
-                Value::Text(text) => Some(text.as_str()),
-                Value::Number(_) => None,
-            })
+        self.0.iter().find(|card| card.key == key).and_then(|card| match &card.value {
+            Value::Text(text) => Some(text.as_str()),
+            Value::Number(_) => None,
+        })
     }
 
     pub(super) fn without(mut self, drop: impl Fn(&str) -> bool) -> Self {
@@ -116,10 +102,7 @@ impl Cards {
 
     /// 80 characters per card, concatenated, without END.
     pub(super) fn concat(&self) -> String {
-        self.0
-            .iter()
-            .map(|card| format!("{:WIDTH$}", card.to_string()))
-            .collect()
+        self.0.iter().map(|card| format!("{:WIDTH$}", card.to_string())).collect()
     }
 }
 
@@ -143,20 +126,11 @@ impl Card {
         };
         match value {
             Some(Value::Number(number)) if number.is_empty() => Ok(None),
-            Some(value) => Ok(Some(Self {
-                key: key.to_owned(),
-                value,
-            })),
+            Some(value) => Ok(Some(Self { key: key.to_owned(), value })),
             None => {
-                let kind = if TEXTS.contains(&stem) {
-                    "'text'"
-                } else {
-                    "a finite number"
-                };
-                let reason = format!(
-                    "its card {:?} is damaged, need {key} = {kind}",
-                    card.trim_end()
-                );
+                let kind = if TEXTS.contains(&stem) { "'text'" } else { "a finite number" };
+                let reason =
+                    format!("its card {:?} is damaged, need {key} = {kind}", card.trim_end());
                 Err(ExposureError::wcs("the header", reason))
             }
         }
@@ -176,18 +150,14 @@ impl std::fmt::Display for Card {
 fn stem(key: &str) -> Option<&str> {
     let is_index =
         |rest: &str| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_digit() || c == '_');
-    let indexed = INDEXED
-        .into_iter()
-        .find(|stem| key.strip_prefix(stem).is_some_and(is_index));
+    let indexed = INDEXED.into_iter().find(|stem| key.strip_prefix(stem).is_some_and(is_index));
     let plain = PLAIN.into_iter().find(|plain| *plain == key);
     indexed.or(plain).or(is_sip(key).then_some(key))
 }
 
 /// SIP: A_p_q, B_p_q, their inverses AP_p_q, BP_p_q, and the orders.
 pub(super) fn is_sip(key: &str) -> bool {
-    let rest = ["A_", "B_", "AP_", "BP_"]
-        .into_iter()
-        .find_map(|stem| key.strip_prefix(stem));
+    let rest = ["A_", "B_", "AP_", "BP_"].into_iter().find_map(|stem| key.strip_prefix(stem));
     rest.is_some_and(|rest| {
         let mut powers = rest.split('_').map(|power| power.parse::<u8>().is_ok());
         rest == "ORDER"
@@ -243,10 +213,8 @@ mod tests {
             let cards = Cards::parse(text).expect("two cards");
             assert_eq!(cards.text("CTYPE1"), Some("RA---TAN-SIP"));
             assert!(cards.has("CRPIX1") && !cards.has("CRPIX2") && !cards.has("CRVAL1"));
-            let expected = format!(
-                "{:80}{:80}",
-                "CTYPE1  = 'RA---TAN'", "CRPIX1  =                5.0E0"
-            );
+            let expected =
+                format!("{:80}{:80}", "CTYPE1  = 'RA---TAN'", "CRPIX1  =                5.0E0");
             assert_eq!(cards.cut("CTYPE1", "-SIP").concat(), expected);
         }
     }

@@ -36,26 +36,14 @@ impl GridWcs {
     pub fn new(radec_deg: Array3<f64>, x0: f64, y0: f64, step_px: f64) -> Result<Self> {
         let (ny, nx, two) = radec_deg.dim();
         if ny < 2 || nx < 2 || two != 2 {
-            return Err(ExposureError::shape(
-                WHAT,
-                ">= [2, 2, 2]",
-                radec_deg.shape(),
-            ));
+            return Err(ExposureError::shape(WHAT, ">= [2, 2, 2]", radec_deg.shape()));
         }
         if !(step_px > 0.0 && step_px.is_finite() && x0.is_finite() && y0.is_finite()) {
             let got = format!("x0 {x0}, y0 {y0}, step {step_px}");
-            return Err(ExposureError::value(
-                WHAT,
-                "finite origin, positive step",
-                got,
-            ));
+            return Err(ExposureError::value(WHAT, "finite origin, positive step", got));
         }
         if let Some(((y, x, _), &value)) = radec_deg.indexed_iter().find(|(_, v)| !v.is_finite()) {
-            return Err(ExposureError::NonFinite {
-                what: WHAT.into(),
-                index: (y, x),
-                value,
-            });
+            return Err(ExposureError::NonFinite { what: WHAT.into(), index: (y, x), value });
         }
         let at = |y: usize, x: usize| [radec_deg[[y, x, 0]], radec_deg[[y, x, 1]]];
         let plane = TangentPlane::new(at(ny / 2, nx / 2));
@@ -73,13 +61,7 @@ impl GridWcs {
                 (nodes[[y, x, 0]], nodes[[y, x, 1]]) = (xi, eta);
             }
         }
-        Ok(Self {
-            nodes,
-            plane,
-            x0,
-            y0,
-            step_px,
-        })
+        Ok(Self { nodes, plane, x0, y0, step_px })
     }
 
     fn interpolate(&self, [x, y]: [f64; 2]) -> Result<[f64; 2]> {
@@ -116,18 +98,14 @@ fn stencil(at: f64, n: usize) -> Option<(usize, [f64; 4])> {
     let mut weights = [0.0; 4];
     for (i, weight) in weights.iter_mut().enumerate().take(points) {
         let others = (0..points).filter(|&k| k != i);
-        *weight = others
-            .map(|k| (t - k as f64) / (i as f64 - k as f64))
-            .product();
+        *weight = others.map(|k| (t - k as f64) / (i as f64 - k as f64)).product();
     }
     Some((first, weights))
 }
 
 impl Wcs for GridWcs {
     fn pixel_to_sky(&self, xy: &[[f64; 2]]) -> Result<Vec<[f64; 2]>> {
-        xy.iter()
-            .map(|&xy| Ok(self.plane.deproject(self.interpolate(xy)?)))
-            .collect()
+        xy.iter().map(|&xy| Ok(self.plane.deproject(self.interpolate(xy)?))).collect()
     }
 
     fn sky_to_pixel(&self, radec_deg: &[[f64; 2]]) -> Result<Vec<[f64; 2]>> {

@@ -50,11 +50,7 @@ impl HeaderWcs {
                           add the suffix or remove the coefficients";
             return Err(ExposureError::wcs(WHAT, reason));
         }
-        let plain = cards
-            .clone()
-            .without(is_sip)
-            .cut("CTYPE1", "-SIP")
-            .cut("CTYPE2", "-SIP");
+        let plain = cards.clone().without(is_sip).cut("CTYPE1", "-SIP").cut("CTYPE2", "-SIP");
         let core = parse(&plain)?;
         check_frame(&core)?;
         let sip = coefficients.then(|| parse(&cards)).transpose()?;
@@ -66,31 +62,18 @@ impl HeaderWcs {
                 TableKind::Npol { axis } => &mut npol[axis],
             };
             if slot.is_some() {
-                return Err(ExposureError::wcs(
-                    WHAT,
-                    format!("two {:?} tables", table.kind),
-                ));
+                return Err(ExposureError::wcs(WHAT, format!("two {:?} tables", table.kind)));
             }
             *slot = Some(table);
         }
-        Ok(Self {
-            sip,
-            core,
-            d2im,
-            npol,
-        })
+        Ok(Self { sip, core, d2im, npol })
     }
 
     /// 1-based detector pixels to the 1-based pixels on which the linear transform acts.
     fn focal(&self, pixel: &[[f64; 2]]) -> Result<Vec<[f64; 2]>> {
-        let image: Vec<_> = pixel
-            .iter()
-            .map(|&p| add(p, lookup(&self.d2im, p)))
-            .collect();
+        let image: Vec<_> = pixel.iter().map(|&p| add(p, lookup(&self.d2im, p))).collect();
         let mut focal = match &self.sip {
-            Some(sip) => sip
-                .prior_distortion(&image)
-                .map_err(|e| from_wcslib(e, &image))?,
+            Some(sip) => sip.prior_distortion(&image).map_err(|e| from_wcslib(e, &image))?,
             None => image.clone(),
         };
         for (f, &q) in focal.iter_mut().zip(&image) {
@@ -115,25 +98,18 @@ impl HeaderWcs {
 impl Wcs for HeaderWcs {
     fn pixel_to_sky(&self, xy: &[[f64; 2]]) -> Result<Vec<[f64; 2]>> {
         let focal = self.focal(&shift(xy, 1.0))?;
-        let world = self
-            .core
-            .pixel_to_world(&focal)
-            .map_err(|e| from_wcslib(e, xy))?;
+        let world = self.core.pixel_to_world(&focal).map_err(|e| from_wcslib(e, xy))?;
         match world.iter().position(|w| !w.iter().all(|v| v.is_finite())) {
-            Some(i) => Err(ExposureError::wcs(
-                WHAT,
-                format!("no sky position at pixel {:?}", xy[i]),
-            )),
+            Some(i) => {
+                Err(ExposureError::wcs(WHAT, format!("no sky position at pixel {:?}", xy[i])))
+            }
             None => Ok(world.into_iter().map(|w| self.ordered(w)).collect()),
         }
     }
 
     fn sky_to_pixel(&self, radec_deg: &[[f64; 2]]) -> Result<Vec<[f64; 2]>> {
         let world: Vec<_> = radec_deg.iter().map(|&w| self.ordered(w)).collect();
-        let focal = self
-            .core
-            .world_to_pixel(&world)
-            .map_err(|e| from_wcslib(e, radec_deg))?;
+        let focal = self.core.world_to_pixel(&world).map_err(|e| from_wcslib(e, radec_deg))?;
         let mut pixel = focal.clone();
         if !self.is_distorted() {
             return Ok(shift(&pixel, -1.0));
@@ -147,11 +123,7 @@ impl Wcs for HeaderWcs {
                 let step = [f[0] - g[0], f[1] - g[1]];
                 *p = add(*p, step);
                 let size = step[0].hypot(step[1]);
-                worst = if size.is_finite() {
-                    worst.max(size)
-                } else {
-                    f64::INFINITY
-                };
+                worst = if size.is_finite() { worst.max(size) } else { f64::INFINITY };
             }
             if worst < INVERSE_TOLERANCE_PX {
                 return Ok(shift(&pixel, -1.0));
@@ -166,9 +138,7 @@ impl Wcs for HeaderWcs {
     }
 
     fn reference_px(&self) -> Option<[f64; 2]> {
-        shift(&[self.core.facts().reference_px], -1.0)
-            .first()
-            .copied()
+        shift(&[self.core.facts().reference_px], -1.0).first().copied()
     }
 }
 
@@ -195,25 +165,15 @@ fn require_keywords(cards: &Cards) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    let reason = format!(
-        "it lacks {}; give a header with a celestial WCS",
-        missing.join(", ")
-    );
+    let reason = format!("it lacks {}; give a header with a celestial WCS", missing.join(", "));
     Err(ExposureError::wcs(WHAT, reason))
 }
 
 fn require_degrees(cards: &Cards) -> Result<()> {
     for key in ["CUNIT1", "CUNIT2"] {
-        let unit = cards
-            .text(key)
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase();
+        let unit = cards.text(key).unwrap_or_default().trim().to_ascii_lowercase();
         if !["", "deg", "degree", "degrees"].contains(&unit.as_str()) {
-            return Err(ExposureError::wcs(
-                WHAT,
-                format!("{key} is {unit:?}, need 'deg'"),
-            ));
+            return Err(ExposureError::wcs(WHAT, format!("{key} is {unit:?}, need 'deg'")));
         }
     }
     Ok(())
@@ -226,9 +186,8 @@ fn without_lookups(cards: Cards) -> Cards {
         let kind = cards.text(&format!("CPDIS{axis}"));
         kind.is_none_or(|kind| kind.eq_ignore_ascii_case("lookup"))
     });
-    let dropped: Vec<String> = of_lookup
-        .flat_map(|axis| [format!("CPDIS{axis}"), format!("DP{axis}")])
-        .collect();
+    let dropped: Vec<String> =
+        of_lookup.flat_map(|axis| [format!("CPDIS{axis}"), format!("DP{axis}")]).collect();
     cards.without(|key| dropped.iter().any(|dropped| dropped == key))
 }
 
@@ -238,10 +197,7 @@ fn parse(cards: &Cards) -> Result<Celestial> {
     let determinant = a * d - b * c;
     let scale = a.hypot(c) * b.hypot(d);
     if determinant.abs() <= 1e-9 * scale || !determinant.is_normal() {
-        return Err(ExposureError::SingularWcs {
-            what: WHAT.into(),
-            determinant,
-        });
+        return Err(ExposureError::SingularWcs { what: WHAT.into(), determinant });
     }
     Ok(celestial)
 }
@@ -251,18 +207,13 @@ fn check_frame(celestial: &Celestial) -> Result<()> {
     let facts = celestial.facts();
     let refuse = |reason: String| Err(ExposureError::wcs(WHAT, reason));
     if !facts.longitude.starts_with("RA") {
-        return refuse(format!(
-            "its longitude is {:?}, need RA and DEC",
-            facts.longitude
-        ));
+        return refuse(format!("its longitude is {:?}, need RA and DEC", facts.longitude));
     }
     match (facts.frame.as_str(), facts.equinox_yr) {
         ("ICRS", _) | ("" | "FK5", None | Some(2000.0)) => Ok(()),
         (frame, equinox) => {
             let equinox = equinox.map_or("none".to_owned(), |yr| yr.to_string());
-            refuse(format!(
-                "RADESYS {frame:?} with EQUINOX {equinox}, need ICRS or FK5 2000"
-            ))
+            refuse(format!("RADESYS {frame:?} with EQUINOX {equinox}, need ICRS or FK5 2000"))
         }
     }
 }
@@ -271,10 +222,7 @@ fn from_wcslib(error: WcslibError, points: &[[f64; 2]]) -> ExposureError {
     const SINGULAR_MATRIX: i32 = 3;
     if error.status == SINGULAR_MATRIX {
         let [[a, b], [c, d]] = error.linear_deg;
-        return ExposureError::SingularWcs {
-            what: WHAT.into(),
-            determinant: a * d - b * c,
-        };
+        return ExposureError::SingularWcs { what: WHAT.into(), determinant: a * d - b * c };
     }
     let at = error.coordinate.and_then(|i| points.get(i));
     let place = at.map_or(String::new(), |[a, b]| format!(" at ({a}, {b})"));

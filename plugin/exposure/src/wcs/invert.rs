@@ -19,29 +19,17 @@ pub(super) fn newton(
     let plane = TangentPlane::new(radec_deg);
     let [mut x, mut y] = start;
     for _ in 0..ITERATIONS {
-        let around = [
-            [x, y],
-            [x - 0.5, y],
-            [x + 0.5, y],
-            [x, y - 0.5],
-            [x, y + 0.5],
-        ];
+        let around = [[x, y], [x - 0.5, y], [x + 0.5, y], [x, y - 0.5], [x, y + 0.5]];
         let sky = forward(&around)?;
-        let Some(at) = sky
-            .into_iter()
-            .map(|p| plane.project(p))
-            .collect::<Option<Vec<_>>>()
-        else {
+        let Some(at) = sky.into_iter().map(|p| plane.project(p)).collect::<Option<Vec<_>>>() else {
             break;
         };
         let [r, left, right, below, above] = [at[0], at[1], at[2], at[3], at[4]];
         let (xx, xy) = (right[0] - left[0], above[0] - below[0]);
         let (yx, yy) = (right[1] - left[1], above[1] - below[1]);
         let determinant = xx * yy - xy * yx;
-        let (dx, dy) = (
-            (r[0] * yy - r[1] * xy) / determinant,
-            (r[1] * xx - r[0] * yx) / determinant,
-        );
+        let (dx, dy) =
+            ((r[0] * yy - r[1] * xy) / determinant, (r[1] * xx - r[0] * yx) / determinant);
         (x, y) = (x - dx, y - dy);
         if !(x.is_finite() && y.is_finite()) {
             break;

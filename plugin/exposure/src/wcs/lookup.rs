@@ -43,17 +43,10 @@ impl LookupTable {
     pub(crate) fn check(&self, what: &str) -> Result<()> {
         let (TableKind::D2im { axis } | TableKind::Npol { axis }) = self.kind;
         if axis > 1 {
-            return Err(ExposureError::value(
-                format!("axis of a table of {what}"),
-                "0 or 1",
-                axis,
-            ));
+            return Err(ExposureError::value(format!("axis of a table of {what}"), "0 or 1", axis));
         }
         if self.values.is_empty() {
-            return Err(ExposureError::wcs(
-                what,
-                format!("{:?} table is empty", self.kind),
-            ));
+            return Err(ExposureError::wcs(what, format!("{:?} table is empty", self.kind)));
         }
         if let Some((index, &value)) = self.values.indexed_iter().find(|(_, v)| !v.is_finite()) {
             let what = format!("{:?} table of {what}", self.kind);
@@ -61,10 +54,8 @@ impl LookupTable {
         }
         let scales = self.crpix.iter().chain(&self.crval).chain(&self.cdelt);
         if !scales.copied().all(f64::is_finite) || self.cdelt.contains(&0.0) {
-            let reason = format!(
-                "{:?} table: CRPIX, CRVAL, CDELT must be finite, CDELT not 0",
-                self.kind
-            );
+            let reason =
+                format!("{:?} table: CRPIX, CRVAL, CDELT must be finite, CDELT not 0", self.kind);
             return Err(ExposureError::wcs(what, reason));
         }
         Ok(())

@@ -55,10 +55,7 @@ impl OffsetWcs {
 
 impl Wcs for OffsetWcs {
     fn pixel_to_sky(&self, xy: &[[f64; 2]]) -> Result<Vec<[f64; 2]>> {
-        let framed: Vec<_> = xy
-            .iter()
-            .map(|&[x, y]| [x + self.x0, y + self.y0])
-            .collect();
+        let framed: Vec<_> = xy.iter().map(|&[x, y]| [x + self.x0, y + self.y0]).collect();
         self.inner.pixel_to_sky(&framed)
     }
 
@@ -72,9 +69,7 @@ impl Wcs for OffsetWcs {
     }
 
     fn reference_px(&self) -> Option<[f64; 2]> {
-        self.inner
-            .reference_px()
-            .map(|[x, y]| [x - self.x0, y - self.y0])
+        self.inner.reference_px().map(|[x, y]| [x - self.x0, y - self.y0])
     }
 }
 
@@ -83,32 +78,20 @@ impl Wcs for OffsetWcs {
 /// # Errors
 /// [`ExposureError::SingularWcs`] when the pixel has no area.
 pub(crate) fn pixel_area_sr(wcs: &dyn Wcs, [x, y]: [f64; 2], what: &str) -> Result<f64> {
-    let around = [
-        [x, y],
-        [x - 0.5, y],
-        [x + 0.5, y],
-        [x, y - 0.5],
-        [x, y + 0.5],
-    ];
+    let around = [[x, y], [x - 0.5, y], [x + 0.5, y], [x, y - 0.5], [x, y + 0.5]];
     let radec = wcs.pixel_to_sky(&around)?;
     let plane = sky::TangentPlane::new(radec[0]);
     let mut p = [[f64::NAN; 2]; 4];
     for (p, &radec) in p.iter_mut().zip(&radec[1..]) {
         *p = plane.project(radec).unwrap_or([f64::NAN; 2]);
     }
-    let [dx, dy] = [
-        [p[1][0] - p[0][0], p[1][1] - p[0][1]],
-        [p[3][0] - p[2][0], p[3][1] - p[2][1]],
-    ];
+    let [dx, dy] = [[p[1][0] - p[0][0], p[1][1] - p[0][1]], [p[3][0] - p[2][0], p[3][1] - p[2][1]]];
     let determinant = dx[0] * dy[1] - dx[1] * dy[0];
     let extent = dx[0].hypot(dx[1]) * dy[0].hypot(dy[1]);
     // Also true for NaN. A pixel thinner than 1e-6 of its length is a line.
     if !(determinant.abs() > 1e-6 * extent && determinant.abs() > f64::MIN_POSITIVE) {
         let determinant = determinant.to_degrees().to_degrees();
-        return Err(ExposureError::SingularWcs {
-            what: what.to_owned(),
-            determinant,
-        });
+        return Err(ExposureError::SingularWcs { what: what.to_owned(), determinant });
     }
     Ok(determinant.abs())
 }

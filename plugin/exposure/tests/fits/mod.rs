@@ -19,10 +19,7 @@ pub fn shared(path: &str) -> Option<Vec<u8>> {
     let bytes = std::fs::read(root.join(path)).ok();
     if bytes.is_none() {
         // Straight to the stream: the test harness hides what eprintln! writes.
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED: shared/data/{path} is not there"
-        );
+        let _ = writeln!(std::io::stderr(), "SKIPPED: shared/data/{path} is not there");
     }
     bytes
 }
@@ -31,10 +28,8 @@ pub fn read(bytes: &[u8]) -> Vec<Hdu> {
     let mut hdus = Vec::new();
     let mut at = 0;
     while at < bytes.len() {
-        let header: Vec<&[u8]> = bytes[at..]
-            .chunks(80)
-            .take_while(|card| !card.starts_with(b"END     "))
-            .collect();
+        let header: Vec<&[u8]> =
+            bytes[at..].chunks(80).take_while(|card| !card.starts_with(b"END     ")).collect();
         at = (at + 80 * (header.len() + 1)).next_multiple_of(2880);
         let header: String = header.concat().iter().map(|&b| char::from(b)).collect();
         let count = |key: &str| number(&header, key).unwrap_or(0.0) as usize;
@@ -54,14 +49,8 @@ pub fn read(bytes: &[u8]) -> Vec<Hdu> {
 /// The value part of a card, without quotes and comment.
 pub fn value(header: &str, key: &str) -> Option<String> {
     let stem = format!("{key:8}= ");
-    let card = header
-        .as_bytes()
-        .chunks(80)
-        .map(|c| std::str::from_utf8(c).unwrap_or(""));
-    let value = card
-        .into_iter()
-        .find_map(|card| card.strip_prefix(&stem))?
-        .trim_start();
+    let card = header.as_bytes().chunks(80).map(|c| std::str::from_utf8(c).unwrap_or(""));
+    let value = card.into_iter().find_map(|card| card.strip_prefix(&stem))?.trim_start();
     Some(match value.strip_prefix('\'') {
         Some(text) => text.split('\'').next()?.trim_end().to_owned(),
         None => value.split('/').next()?.trim().to_owned(),
@@ -77,27 +66,19 @@ pub fn find<'a>(hdus: &'a [Hdu], name: &str, version: u32) -> &'a Hdu {
         value(&hdu.header, "EXTNAME").as_deref() == Some(name)
             && number(&hdu.header, "EXTVER").unwrap_or(1.0) as u32 == version
     };
-    hdus.iter()
-        .find(is)
-        .unwrap_or_else(|| panic!("no {name} {version}"))
+    hdus.iter().find(is).unwrap_or_else(|| panic!("no {name} {version}"))
 }
 
 /// One plane of a -32 or -64 image.
 pub fn plane(hdu: &Hdu, index: usize) -> Array2<f64> {
     let n = |key| number(&hdu.header, key).expect("an image") as usize;
     let (nx, ny) = (n("NAXIS1"), n("NAXIS2"));
-    let width = if number(&hdu.header, "BITPIX") == Some(-32.0) {
-        4
-    } else {
-        8
-    };
+    let width = if number(&hdu.header, "BITPIX") == Some(-32.0) { 4 } else { 8 };
     let start = index * nx * ny * width;
-    let pixels = hdu.raw[start..start + nx * ny * width]
-        .chunks(width)
-        .map(|b| match width {
-            4 => f64::from(f32::from_be_bytes(b.try_into().expect("four bytes"))),
-            _ => f64::from_be_bytes(b.try_into().expect("eight bytes")),
-        });
+    let pixels = hdu.raw[start..start + nx * ny * width].chunks(width).map(|b| match width {
+        4 => f64::from(f32::from_be_bytes(b.try_into().expect("four bytes"))),
+        _ => f64::from_be_bytes(b.try_into().expect("eight bytes")),
+    });
     Array2::from_shape_vec((ny, nx), pixels.collect()).expect("a whole plane")
 }
 
@@ -115,11 +96,7 @@ pub fn tables(hdus: &[Hdu], header: &str) -> Vec<LookupTable> {
             let pair =
                 |key: &str| ["1", "2"].map(|i| number(&hdu.header, &format!("{key}{i}")).unwrap());
             tables.push(LookupTable {
-                kind: if key == "DP" {
-                    TableKind::Npol { axis }
-                } else {
-                    TableKind::D2im { axis }
-                },
+                kind: if key == "DP" { TableKind::Npol { axis } } else { TableKind::D2im { axis } },
                 values: plane(hdu, 0),
                 crpix: pair("CRPIX"),
                 crval: pair("CRVAL"),

@@ -1,8 +1,8 @@
 //! Exact posteriors of Gaussian fields, by dense algebra in f64.
 
+use pellucid_posterior::rng::SampleRng;
 use pellucid_posterior::score::analytic::GaussianField;
 use pellucid_posterior::score::model_file::{Architecture, FORMAT, Metadata, PriorModel};
-use pellucid_posterior::rng::SampleRng;
 use pellucid_posterior::sde::Sde;
 use tch::{Device, Kind, Tensor};
 
@@ -106,7 +106,8 @@ pub fn model(
 pub fn mean_error(samples: &Tensor, mean: &Tensor, variance: &Tensor) -> f64 {
     let n = samples.size()[0];
     let flat = samples.reshape([n, -1]);
-    let shift2 = ((flat.mean_dim([0i64].as_slice(), false, Kind::Double) - mean).square() / variance)
+    let shift2 = ((flat.mean_dim([0i64].as_slice(), false, Kind::Double) - mean).square()
+        / variance)
         .mean(Kind::Double)
         .double_value(&[]);
     (shift2 - variance_ratio(samples, variance) / n as f64).max(0.0).sqrt()

@@ -5,6 +5,6 @@
 
 pub mod exact;
 pub mod morphology;
-pub mod shipped;
 pub mod problem;
 pub mod report;
+pub mod shipped;

@@ -40,11 +40,8 @@ pub fn measure(image: &[f32], n: usize) -> [f64; 10] {
     let (major, minor) = ((xx + yy) / 2.0 + spread, (xx + yy) / 2.0 - spread);
     let ellipticity = 1.0 - (minor.max(0.0) / major).sqrt();
 
-    let mut by_radius: Vec<(f64, f64)> = light
-        .iter()
-        .enumerate()
-        .map(|(i, l)| ((at(i).0 - cx).hypot(at(i).1 - cy), *l))
-        .collect();
+    let mut by_radius: Vec<(f64, f64)> =
+        light.iter().enumerate().map(|(i, l)| ((at(i).0 - cx).hypot(at(i).1 - cy), *l)).collect();
     by_radius.sort_by(|a, b| a.0.total_cmp(&b.0));
     let radius = |share: f64| {
         let mut inside = 0.0;
@@ -84,7 +81,8 @@ pub fn measure(image: &[f32], n: usize) -> [f64; 10] {
 
 fn bands(image: &[f32], n: usize) -> [f64; 4] {
     let n = n as i64;
-    let spectrum = Tensor::from_slice(image).reshape([n, n]).fft_fft2(None::<&[i64]>, [-2, -1], "ortho");
+    let spectrum =
+        Tensor::from_slice(image).reshape([n, n]).fft_fft2(None::<&[i64]>, [-2, -1], "ortho");
     let power = Vec::<f64>::try_from(spectrum.abs().square().to_kind(Kind::Double).flatten(0, -1));
     let power = power.expect("a vector");
     let frequency = |i: i64| i.min(n - i) as f64;

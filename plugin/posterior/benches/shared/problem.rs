@@ -66,7 +66,8 @@ impl Telescope {
         let clean = self.a.matmul(&truth.to_kind(Kind::Float).reshape([-1, 1])).reshape([-1]);
         let mut noise = vec![0f32; clean.numel()];
         SampleRng::new(seed, 1 << 40).fill_normal(&mut noise);
-        let y = clean.to_kind(Kind::Double) + Tensor::from_slice(&noise).to_kind(Kind::Double) * sigma;
+        let y =
+            clean.to_kind(Kind::Double) + Tensor::from_slice(&noise).to_kind(Kind::Double) * sigma;
         let values = Vec::<f64>::try_from(&y).expect("a vector");
         let mut next = values.iter();
         let mut observed = Vec::new();
@@ -89,6 +90,16 @@ impl Telescope {
     }
 }
 
+impl Telescope {
+    /// Light-weighted mean brightness of the used pixels, sum (A x)^2 / sum |A x|: what a pixel of
+    /// the galaxy holds, however much empty sky surrounds it.
+    pub fn typical_signal(&self, truth: &Tensor) -> f64 {
+        let clean = self.a.matmul(&truth.to_kind(Kind::Float).reshape([-1, 1]));
+        let sum = |t: Tensor| t.sum(Kind::Double).double_value(&[]);
+        sum(clean.square()) / sum(clean.abs())
+    }
+}
+
 /// A slightly elliptical, off-symmetric PSF of `sigma` sub-pixels.
 fn psf(sigma: f64) -> Psf {
     let half = (4.0 * sigma).ceil() as i64 + 1;
@@ -96,7 +107,8 @@ fn psf(sigma: f64) -> Psf {
     let kernel = Array2::from_shape_fn((side, side), |(y, x)| {
         let (y, x) = (y as f64 - half as f64, x as f64 - half as f64);
         let core = (-0.5 * ((x / sigma).powi(2) + (y / (0.8 * sigma)).powi(2))).exp();
-        let tail = (-0.5 * (((x - sigma) / sigma).powi(2) + ((y - 0.5 * sigma) / sigma).powi(2))).exp();
+        let tail =
+            (-0.5 * (((x - sigma) / sigma).powi(2) + ((y - 0.5 * sigma) / sigma).powi(2))).exp();
         core + 0.2 * tail
     });
     Psf::new(kernel, OVERSAMPLE, false).expect("a valid PSF")

@@ -8,7 +8,7 @@ use pellucid_posterior::score::model_file::{Precision, PriorModel};
 use tch::{Device, Kind, Tensor};
 
 /// Solver steps of an unconditional sample.
-const STEPS: usize = 64;
+const STEPS: usize = 96;
 /// Images evaluated together.
 const BATCH: usize = 16;
 
@@ -21,7 +21,8 @@ pub fn argument(name: &str) -> Option<String> {
 
 /// The prior named by `--prior FILE`, or the shipped VE prior.
 pub fn prior() -> PriorModel {
-    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/models/galaxies64-ve.safetensors");
+    let shipped =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/models/galaxies64-ve.safetensors");
     let path = argument("--prior").map_or_else(|| PathBuf::from(shipped), PathBuf::from);
     PriorModel::load(&path, Device::Cpu, Precision::F32).unwrap_or_else(|e| panic!("{e}"))
 }
@@ -30,7 +31,6 @@ pub fn prior() -> PriorModel {
 pub fn samples(model: &PriorModel, count: usize, seed: u64) -> Tensor {
     let [h, w] = model.metadata.image_size.map(|n| n as i64);
     let [low, high] = model.metadata.sde.noise_range();
-    let low = low.max(0.005);
     let mut parts = Vec::new();
     tch::no_grad(|| {
         for first in (0..count).step_by(BATCH) {

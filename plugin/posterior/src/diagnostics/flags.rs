@@ -31,20 +31,11 @@ impl Flags {
         let significant = (chi2 - dof).abs() > SIGNIFICANCE * (2.0 * dof).sqrt();
         let outside = chi2 / dof < CHI2_RANGE[0] || chi2 / dof > CHI2_RANGE[1];
         let whiteness = median(lags).abs() > SIGNIFICANCE * lag_se;
-        Self {
-            chi2: significant && outside,
-            whiteness,
-            ..Self::default()
-        }
-        .summed()
+        Self { chi2: significant && outside, whiteness, ..Self::default() }.summed()
     }
 
     pub(super) fn of_samples(edge: &[f64]) -> Self {
-        Self {
-            edge_flux: median(edge) > EDGE_FLUX_LIMIT,
-            ..Self::default()
-        }
-        .summed()
+        Self { edge_flux: median(edge) > EDGE_FLUX_LIMIT, ..Self::default() }.summed()
     }
 
     pub(super) fn and(self, others: impl Iterator<Item = Self>) -> Self {
@@ -60,10 +51,7 @@ impl Flags {
     }
 
     fn summed(self) -> Self {
-        Self {
-            mismatch: self.chi2 | self.whiteness | self.edge_flux,
-            ..self
-        }
+        Self { mismatch: self.chi2 | self.whiteness | self.edge_flux, ..self }
     }
 }
 

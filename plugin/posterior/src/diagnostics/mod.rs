@@ -103,11 +103,7 @@ impl ExposureDiagnostics {
         if exposure.pixels.dim() != (ny, nx) || rows < 2 {
             return Err(PosteriorError::Shape {
                 what: format!("models of exposure {}", exposure.id),
-                need: format!(
-                    "[n + 1, {}, {}]",
-                    exposure.pixels.nrows(),
-                    exposure.pixels.ncols()
-                ),
+                need: format!("[n + 1, {}, {}]", exposure.pixels.nrows(), exposure.pixels.ncols()),
                 got: format!("{:?}", models.dim()),
             });
         }
@@ -121,16 +117,12 @@ impl ExposureDiagnostics {
 
         let (n, dof) = (rows - 1, used.len());
         let chi2: Vec<f64> = (0..n).map(chi2_of).collect();
-        let lags: Vec<_> = (0..n)
-            .map(|k| lag_one(&scatter(white.row(k).as_slice(), used, (ny, nx))))
-            .collect();
+        let lags: Vec<_> =
+            (0..n).map(|k| lag_one(&scatter(white.row(k).as_slice(), used, (ny, nx)))).collect();
         let p_values: Vec<f64> = chi2.iter().map(|c| chi2_survival(*c, dof)).collect();
         let mean = |values: &[f64]| {
             let good: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
-            (
-                good.iter().sum::<f64>() / good.len() as f64,
-                good.len() as f64,
-            )
+            (good.iter().sum::<f64>() / good.len() as f64, good.len() as f64)
         };
         let chi2_mean = chi2_of(n);
         let (average, n_good) = mean(&chi2);
@@ -163,12 +155,7 @@ impl Diagnostics {
     ) -> Self {
         let images = samples.index_axis(Axis(1), 0);
         let edge: Vec<f64> = images.outer_iter().map(edge_flux_fraction).collect();
-        let failed = |k: &usize| {
-            images
-                .index_axis(Axis(0), *k)
-                .iter()
-                .any(|v| !v.is_finite())
-        };
+        let failed = |k: &usize| images.index_axis(Axis(0), *k).iter().any(|v| !v.is_finite());
         let flags = Flags::of_samples(&edge).and(exposures.iter().map(|e| e.flags));
         Self {
             failed_samples: (0..edge.len()).filter(failed).collect(),

@@ -27,13 +27,7 @@ fn exposure(pixels: Array2<f64>) -> Exposure {
 }
 
 fn used(exposure: &Exposure) -> Vec<usize> {
-    exposure
-        .good
-        .iter()
-        .enumerate()
-        .filter(|(_, good)| **good)
-        .map(|(i, _)| i)
-        .collect()
+    exposure.good.iter().enumerate().filter(|(_, good)| **good).map(|(i, _)| i).collect()
 }
 
 /// n models and their mean below them.
@@ -41,20 +35,14 @@ fn with_mean(samples: &[Array2<f64>]) -> Array3<f32> {
     let views: Vec<_> = samples.iter().map(|s| s.view()).collect();
     let mut all = ndarray::stack(Axis(0), &views).expect("samples have one shape");
     let mean = all.mean_axis(Axis(0)).expect("at least one sample");
-    all.push(Axis(0), mean.view())
-        .expect("the mean has the shape of a sample");
+    all.push(Axis(0), mean.view()).expect("the mean has the shape of a sample");
     all.mapv(|v| v as f32)
 }
 
 #[test]
 fn survival_of_chi2() {
     // Even dof: exp(-h) sum of h^k / k! for k < dof/2, h = chi2 / 2.
-    for (dof, chi2) in [
-        (2usize, 1.7),
-        (10, 4.0),
-        (1000, 1020.0),
-        (100_000, 100_300.0),
-    ] {
+    for (dof, chi2) in [(2usize, 1.7), (10, 4.0), (1000, 1020.0), (100_000, 100_300.0)] {
         let half: f64 = chi2 / 2.0;
         let mut log_term = -half;
         let mut sum = 0.0;
@@ -73,11 +61,7 @@ fn survival_of_chi2() {
 fn lag_one_of_known_images() {
     let stripes = Array2::from_shape_fn((4, 4), |(_, x)| if x % 2 == 0 { 1.0 } else { -1.0 });
     let (lag, se) = lag_one(&stripes);
-    assert_eq!(
-        (lag, se),
-        (0.0, (24f64).sqrt().recip()),
-        "12 unlike and 12 like pairs"
-    );
+    assert_eq!((lag, se), (0.0, (24f64).sqrt().recip()), "12 unlike and 12 like pairs");
     let mut half = Array2::from_elem((2, 3), 2.0);
     half[[0, 0]] = f64::NAN;
     assert_eq!(lag_one(&half), (1.0, (5f64).sqrt().recip()));
@@ -91,10 +75,7 @@ fn whiteness_has_its_standard_error() {
         let (lag, se) = lag_one(&normal((24, 20), &mut rng));
         square += (lag / se).powi(2) / 400.0;
     }
-    assert!(
-        (square - 1.0).abs() < 0.2,
-        "variance of the standardised lag: {square}"
-    );
+    assert!((square - 1.0).abs() < 0.2, "variance of the standardised lag: {square}");
 }
 
 #[test]
@@ -124,20 +105,10 @@ fn effective_parameters_of_a_gaussian() {
     let used = used(&exposure);
     let fit = ExposureDiagnostics::new(&exposure, &used, &with_mean(&samples)).expect("valid");
     let parameters = w * used.len() as f64;
+    assert!((fit.effective_parameters / parameters - 1.0).abs() < 0.05, "{fit:?}");
+    assert!((fit.chi2_mean_reduced - 1.0).abs() < 0.3, "{}", fit.chi2_mean_reduced);
     assert!(
-        (fit.effective_parameters / parameters - 1.0).abs() < 0.05,
-        "{fit:?}"
-    );
-    assert!(
-        (fit.chi2_mean_reduced - 1.0).abs() < 0.3,
-        "{}",
-        fit.chi2_mean_reduced
-    );
-    assert!(
-        fit.chi2
-            .iter()
-            .all(|c| (c / fit.dof as f64 - 1.0).abs() < 0.25)
-            && !fit.flags.mismatch
+        fit.chi2.iter().all(|c| (c / fit.dof as f64 - 1.0).abs() < 0.25) && !fit.flags.mismatch
     );
 }
 
@@ -169,18 +140,12 @@ fn correlated_noise_is_whitened() {
     let table = NoiseCorrelation::new(ndarray::arr2(&[[0.5, 1.0, 0.5]])).expect("valid");
     let model = with_mean(&[Array2::zeros(shape)]);
     let told = exposure(noise).with_noise_correlation(Arc::new(table));
-    let untold = Exposure {
-        noise_correlation: None,
-        ..told.clone()
-    };
+    let untold = Exposure { noise_correlation: None, ..told.clone() };
     let used = used(&told);
     let told = ExposureDiagnostics::new(&told, &used, &model).expect("valid");
     let untold = ExposureDiagnostics::new(&untold, &used, &model).expect("valid");
     assert!(untold.flags.whiteness && !told.flags.mismatch, "{told:?}");
-    assert!(
-        (told.chi2[0] / told.dof as f64 - 1.0).abs() < 0.25,
-        "{told:?}"
-    );
+    assert!((told.chi2[0] / told.dof as f64 - 1.0).abs() < 0.25, "{told:?}");
 
     let impossible = NoiseCorrelation::new(ndarray::arr2(&[[0.9, 1.0, 0.9]])).expect("a table");
     let exposure = exposure(white.slice_axis(Axis(1), (0..24).into()).to_owned())
@@ -207,9 +172,7 @@ fn failed_samples_become_null() {
     let failed = Array2::from_elem((6, 6), f64::NAN);
     let models = [Array2::zeros((6, 6)), failed, Array2::zeros((6, 6))];
     let views: Vec<_> = models.iter().map(|m| m.view()).collect();
-    let models = ndarray::stack(Axis(0), &views)
-        .expect("one shape")
-        .mapv(|v| v as f32);
+    let models = ndarray::stack(Axis(0), &views).expect("one shape").mapv(|v| v as f32);
     let fit = ExposureDiagnostics::new(&exposure, &used(&exposure), &models).expect("valid");
     let mut samples = Array4::<f32>::ones((2, 1, 6, 6));
     samples.index_axis_mut(Axis(0), 1).fill(f32::NAN);

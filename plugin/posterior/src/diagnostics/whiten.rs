@@ -25,27 +25,17 @@ impl<'a> Whitener<'a> {
     pub fn new(exposure: &Exposure, used: &'a [usize]) -> Result<Self, PosteriorError> {
         let nx = exposure.pixels.ncols();
         let places: Vec<_> = used.iter().map(|i| (i / nx, i % nx)).collect();
-        let sigma: Vec<f64> = places
-            .iter()
-            .map(|&p| exposure.variance[p].sqrt())
-            .collect();
+        let sigma: Vec<f64> = places.iter().map(|&p| exposure.variance[p].sqrt()).collect();
         let factor = match &exposure.noise_correlation {
             Some(noise) => {
                 let m = used.len() as i64;
                 let covariance = noise.covariance(&places, &sigma);
                 let values: Vec<f64> = covariance.into_iter().collect();
-                Some(factorise(
-                    &Tensor::from_slice(&values).f_view([m, m])?,
-                    &exposure.id,
-                )?)
+                Some(factorise(&Tensor::from_slice(&values).f_view([m, m])?, &exposure.id)?)
             }
             None => None,
         };
-        Ok(Self {
-            used,
-            sigma,
-            factor,
-        })
+        Ok(Self { used, sigma, factor })
     }
 
     /// Whitens residual images [ny, nx] into [residuals.len(), used.len()].
@@ -60,15 +50,9 @@ impl<'a> Whitener<'a> {
             rows.extend(self.used.iter().map(|i| residual[[i / nx, i % nx]]));
         }
         let white = match &self.factor {
-            None => rows
-                .iter()
-                .zip(self.sigma.iter().cycle())
-                .map(|(r, s)| r / s)
-                .collect(),
+            None => rows.iter().zip(self.sigma.iter().cycle()).map(|(r, s)| r / s).collect(),
             Some(factor) => {
-                let columns = Tensor::from_slice(&rows)
-                    .f_view([k as i64, m as i64])?
-                    .f_tr()?;
+                let columns = Tensor::from_slice(&rows).f_view([k as i64, m as i64])?.f_tr()?;
                 let solved = factor.f_linalg_solve_triangular(&columns, false, true, false)?;
                 Vec::<f64>::try_from(solved.f_tr()?.f_reshape([-1])?)?
             }

@@ -35,10 +35,7 @@ impl Convolution {
             origin[row * fft[1] + column] += value;
         }
         let fft = fft.map(|n| n as i64);
-        let origin = Tensor::from_slice(&origin)
-            .view(fft)
-            .to_kind(kind)
-            .to_device(device);
+        let origin = Tensor::from_slice(&origin).view(fft).to_kind(kind).to_device(device);
         Self {
             spectrum: origin.fft_rfft2(None::<&[i64]>, [-2, -1], "backward"),
             fft,
@@ -51,8 +48,7 @@ impl Convolution {
     pub fn apply(&self, sub: &Tensor) -> Tensor {
         let spectrum = sub.fft_rfft2(&self.fft[..], [-2, -1], "backward") * &self.spectrum;
         let full = spectrum.fft_irfft2(&self.fft[..], [-2, -1], "backward");
-        full.narrow(1, self.pad, self.inner[0])
-            .narrow(2, self.pad, self.inner[1])
+        full.narrow(1, self.pad, self.inner[0]).narrow(2, self.pad, self.inner[1])
     }
 
     /// The transpose, [B, ny, nx] to [B, ny + 2 pad, nx + 2 pad]: correlation, whose transform is
@@ -76,9 +72,7 @@ fn good_size(n: usize) -> usize {
         }
         k == 1
     };
-    (n.max(1)..)
-        .find(|k| smooth(*k))
-        .expect("powers of two are smooth")
+    (n.max(1)..).find(|k| smooth(*k)).expect("powers of two are smooth")
 }
 
 #[cfg(test)]
@@ -87,10 +81,7 @@ mod tests {
 
     #[test]
     fn good_sizes() {
-        assert_eq!(
-            [1, 7, 11, 121, 128, 209].map(good_size),
-            [1, 8, 12, 125, 128, 216]
-        );
+        assert_eq!([1, 7, 11, 121, 128, 209].map(good_size), [1, 8, 12, 125, 128, 216]);
     }
 
     #[test]
@@ -99,9 +90,7 @@ mod tests {
         let c = Convolution::new(&kernel, (1, 1), [3, 3], 1, Kind::Double, Device::Cpu);
         let mut point = vec![0f64; 25];
         point[2 * 5 + 2] = 1.0;
-        let image = c
-            .apply(&Tensor::from_slice(&point).view([1, 5, 5]))
-            .flatten(0, 2);
+        let image = c.apply(&Tensor::from_slice(&point).view([1, 5, 5])).flatten(0, 2);
         let got = Vec::<f64>::try_from(image).expect("f64 on the CPU");
         for (value, want) in got.iter().zip([0., 0., 0., 0., 0.5, 0.3, 0., 0.2, 0.]) {
             assert!((value - want).abs() < 1e-15, "{got:?}");

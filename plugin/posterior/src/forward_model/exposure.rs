@@ -75,9 +75,7 @@ impl ExposureOperator {
     pub(super) fn adjoint(&self, y: &Tensor) -> Tensor {
         let ([ny, nx], s) = (self.shape, self.oversample);
         let spread = y.unsqueeze(2).unsqueeze(4) * &self.pool;
-        let sub = self
-            .convolution
-            .adjoint(&spread.reshape([-1, ny * s, nx * s]));
+        let sub = self.convolution.adjoint(&spread.reshape([-1, ny * s, nx * s]));
         self.gather.adjoint(&sub.flatten(1, 2))
     }
 
@@ -99,11 +97,7 @@ fn gather(g: &Geometry, kind: Kind, device: Device) -> Gather {
     let corner = |right: usize, upper: usize| {
         let step = (right * g.step_x + upper * g.step_y) as i64;
         let part = |fraction: f32, far: usize| {
-            if far == 1 {
-                f64::from(fraction)
-            } else {
-                1.0 - f64::from(fraction)
-            }
+            if far == 1 { f64::from(fraction) } else { 1.0 - f64::from(fraction) }
         };
         let index: Vec<i64> = g.base.iter().map(|&base| i64::from(base) + step).collect();
         let places = g.frac.iter().zip(&g.area);
@@ -114,11 +108,5 @@ fn gather(g: &Geometry, kind: Kind, device: Device) -> Gather {
     };
     let corners = [corner(0, 0), corner(1, 0), corner(0, 1), corner(1, 1)];
     let (index, weight): (Vec<_>, Vec<_>) = corners.into_iter().unzip();
-    Gather::new(
-        &index.concat(),
-        &weight.concat(),
-        g.grid_ny * g.grid_nx,
-        kind,
-        device,
-    )
+    Gather::new(&index.concat(), &weight.concat(), g.grid_ny * g.grid_nx, kind, device)
 }

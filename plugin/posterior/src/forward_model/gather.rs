@@ -32,9 +32,7 @@ impl Gather {
 
     /// x [B, N] to the sub-pixels, [B, S].
     pub fn apply(&self, x: &Tensor) -> Tensor {
-        let corners = x
-            .index_select(1, &self.index)
-            .view([-1, 4, self.weight.size()[1]]);
+        let corners = x.index_select(1, &self.index).view([-1, 4, self.weight.size()[1]]);
         (corners * &self.weight).sum_dim_intlist(1i64, false, x.kind())
     }
 

@@ -44,11 +44,7 @@ impl ForwardModel {
             .iter()
             .map(|exposure| ExposureOperator::new(exposure, grid, kind, device))
             .collect::<Result<_, _>>()?;
-        Ok(Self {
-            exposures,
-            grid: [grid.ny as i64, grid.nx as i64],
-            kind,
-        })
+        Ok(Self { exposures, grid: [grid.ny as i64, grid.nx as i64], kind })
     }
 
     /// The operators of the exposures.
@@ -76,11 +72,7 @@ impl ForwardModel {
             [_, 1, ny, nx] if [ny, nx] == self.grid => x.to_kind(self.kind).view([-1, h * w]),
             _ => return Err(shape("model image", format!("[B, 1, {h}, {w}]"), x)),
         };
-        Ok(self
-            .exposures
-            .iter()
-            .map(|operator| operator.apply(&x))
-            .collect())
+        Ok(self.exposures.iter().map(|operator| operator.apply(&x)).collect())
     }
 
     /// A^T y, summed over the exposures; y per exposure [B, ny, nx], the result [B, 1, H, W].
@@ -118,11 +110,8 @@ impl ForwardModel {
     /// As [`ForwardModel::apply`].
     pub fn apply_used(&self, x: &Tensor) -> Result<Tensor, PosteriorError> {
         let images = self.apply(x)?;
-        let rows: Vec<Tensor> = images
-            .iter()
-            .zip(&self.exposures)
-            .map(|(y, e)| e.mask(y))
-            .collect();
+        let rows: Vec<Tensor> =
+            images.iter().zip(&self.exposures).map(|(y, e)| e.mask(y)).collect();
         Ok(Tensor::cat(&rows, 1))
     }
 
@@ -131,31 +120,20 @@ impl ForwardModel {
     /// # Errors
     /// [`PosteriorError::Shape`].
     pub fn adjoint_used(&self, y: &Tensor) -> Result<Tensor, PosteriorError> {
-        let sizes: Vec<i64> = self
-            .exposures
-            .iter()
-            .map(|e| e.used().len() as i64)
-            .collect();
+        let sizes: Vec<i64> = self.exposures.iter().map(|e| e.used().len() as i64).collect();
         let m = sizes.iter().sum::<i64>();
         if y.dim() != 2 || y.size()[1] != m {
             return Err(shape("stacked data", format!("[B, {m}]"), y));
         }
         let parts = y.to_kind(self.kind).split_with_sizes(sizes, 1);
-        let images: Vec<Tensor> = parts
-            .iter()
-            .zip(&self.exposures)
-            .map(|(y, e)| e.unmask(y))
-            .collect();
+        let images: Vec<Tensor> =
+            parts.iter().zip(&self.exposures).map(|(y, e)| e.unmask(y)).collect();
         self.adjoint(&images)
     }
 }
 
 fn shape(what: &str, need: String, got: &Tensor) -> PosteriorError {
-    PosteriorError::Shape {
-        what: what.into(),
-        need,
-        got: format!("{:?}", got.size()),
-    }
+    PosteriorError::Shape { what: what.into(), need, got: format!("{:?}", got.size()) }
 }
 
 #[cfg(test)]

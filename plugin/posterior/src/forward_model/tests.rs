@@ -50,13 +50,7 @@ fn random(shape: (usize, usize), seed: u64) -> Array2<f64> {
 /// a pixel-integrated one at 3x in flux per pixel.
 fn exposures() -> Vec<Arc<Exposure>> {
     let exposure = |id: &str, angle: f64, psf: Psf, shape: (usize, usize)| {
-        let wcs = Tilted {
-            sky: grid(),
-            angle,
-            scale: 1.8,
-            offset: [4.3, -0.6],
-            bend: 2e-3,
-        };
+        let wcs = Tilted { sky: grid(), angle, scale: 1.8, offset: [4.3, -0.6], bend: 2e-3 };
         let mut good = Array2::from_elem(shape, true);
         good[[2, 3]] = false;
         let variance = Array2::ones(shape);
@@ -89,10 +83,7 @@ fn worst(got: &[f64], want: impl Iterator<Item = f64>) -> f64 {
     assert_eq!(got.len(), want.len());
     let peak = want.iter().fold(0.0f64, |m, v| m.max(v.abs()));
     assert!(peak > 0.1, "the test image reaches the exposure");
-    got.iter()
-        .zip(&want)
-        .fold(0.0f64, |m, (a, b)| m.max((a - b).abs()))
-        / peak
+    got.iter().zip(&want).fold(0.0f64, |m, (a, b)| m.max((a - b).abs())) / peak
 }
 
 #[test]
@@ -113,17 +104,10 @@ fn agrees_with_the_slow_oracle() {
 fn agrees_with_the_dense_matrix() {
     let image = random((18, 16), 4);
     let forward = ForwardModel::new(&exposures(), &grid(), Kind::Double, Device::Cpu);
-    let got = values(
-        &forward
-            .expect("valid")
-            .apply_used(&tensor(&image))
-            .expect("shapes fit"),
-    );
+    let got = values(&forward.expect("valid").apply_used(&tensor(&image)).expect("shapes fit"));
     let x = ndarray::Array1::from_iter(image.iter().copied());
     let want = exposures().into_iter().flat_map(|exposure| {
-        let matrix = Geometry::new(&exposure, &grid())
-            .expect("valid")
-            .dense(&exposure.psf);
+        let matrix = Geometry::new(&exposure, &grid()).expect("valid").dense(&exposure.psf);
         matrix.mapv(f64::from).dot(&x)
     });
     let error = worst(&got, want);
@@ -148,10 +132,7 @@ fn adjoint() {
         };
         let left: f64 = ax.iter().zip(&y).map(|(a, b)| dot(a, b)).sum();
         let right = dot(&x, &forward.adjoint(&y).expect("shapes fit"));
-        assert!(
-            (left / right - 1.0).abs() < bound,
-            "{left} {right} in {kind:?}"
-        );
+        assert!((left / right - 1.0).abs() < bound, "{left} {right} in {kind:?}");
 
         let ax = forward.apply_used(&x).expect("shapes fit");
         let y = Tensor::cat(&y.iter().map(|y| y.flatten(1, 2)).collect::<Vec<_>>(), 1).narrow(
@@ -160,10 +141,7 @@ fn adjoint() {
             ax.size()[1],
         );
         let right = dot(&x, &forward.adjoint_used(&y).expect("shapes fit"));
-        assert!(
-            (dot(&ax, &y) / right - 1.0).abs() < bound,
-            "with the mask in {kind:?}"
-        );
+        assert!((dot(&ax, &y) / right - 1.0).abs() < bound, "with the mask in {kind:?}");
     }
 }
 
@@ -171,9 +149,7 @@ fn adjoint() {
 fn a_batch_is_its_images() {
     let forward = ForwardModel::new(&exposures(), &grid(), Kind::Float, Device::Cpu).expect("ok");
     let images = [5, 6].map(|s| tensor(&random((18, 16), s)));
-    let together = forward
-        .apply_used(&Tensor::cat(&images, 0))
-        .expect("shapes fit");
+    let together = forward.apply_used(&Tensor::cat(&images, 0)).expect("shapes fit");
     for (k, image) in images.iter().enumerate() {
         let alone = forward.apply_used(image).expect("shapes fit");
         let error = worst(&values(&together.get(k as i64)), values(&alone).into_iter());
@@ -189,9 +165,7 @@ fn wrong_shapes_are_named() {
         forward.apply(&zeros(&[1, 1, 16, 18])).map(|_| ()),
         forward.apply(&zeros(&[18, 16])).map(|_| ()),
         forward.adjoint(&[]).map(|_| ()),
-        forward
-            .adjoint(&[zeros(&[1, 7, 9]), zeros(&[1, 6, 8])])
-            .map(|_| ()),
+        forward.adjoint(&[zeros(&[1, 7, 9]), zeros(&[1, 6, 8])]).map(|_| ()),
         forward.adjoint_used(&zeros(&[1, 3])).map(|_| ()),
     ] {
         assert!(matches!(result, Err(PosteriorError::Shape { .. })));

@@ -34,7 +34,27 @@ pub struct GaussianLikelihood {
     /// Rows of W in the real Fourier basis, [k, f], and the prior's power there, [f].
     spectrum: Tensor,
     power: Tensor,
-    preconditioners: RefCell<HashMap<u64, Rc<Tensor>>>,
+    preconditioners: RefCell<HashMap<u64, Rc<Preconditioner>>>,
+}
+
+/// Directions that the preconditioner couples; the weaker ones are taken to be independent.
+const COUPLED: i64 = 512;
+
+/// An approximate (1 + W C W^T)^-1: dense in the strongest directions, diagonal in the others,
+/// which a PSF leaves at other frequencies.
+#[derive(Debug)]
+pub struct Preconditioner {
+    dense: Tensor,
+    diagonal: Tensor,
+}
+
+impl Preconditioner {
+    /// The product with every row of v [B, k] f64.
+    pub fn apply(&self, v: &Tensor) -> Tensor {
+        let (coupled, weak) = (self.dense.size()[0], self.diagonal.size()[0]);
+        let strong = v.narrow(1, 0, coupled).matmul(&self.dense);
+        Tensor::cat(&[strong, v.narrow(1, coupled, weak) * &self.diagonal], 1)
+    }
 }
 
 impl GaussianLikelihood {
@@ -95,23 +115,29 @@ impl GaussianLikelihood {
         1.0 / self.s2_max.sqrt().max(f64::MIN_POSITIVE)
     }
 
-    /// (1 + W C W^T)^-1, [k, k] f64, with C the stationary Gaussian approximation of
-    /// Cov[x_0 | x_sigma]: power sigma^2 P / (sigma^2 + P).
+    /// (1 + W C W^T)^-1 with C the stationary Gaussian approximation of Cov[x_0 | x_sigma]: power
+    /// sigma^2 P / (sigma^2 + P). Kept for the next sample of the job.
     ///
     /// # Errors
     /// [`PosteriorError::Torch`] when the factorisation fails.
-    pub fn preconditioner(&self, sigma: f64) -> Result<Rc<Tensor>, PosteriorError> {
+    pub fn preconditioner(&self, sigma: f64) -> Result<Rc<Preconditioner>, PosteriorError> {
         if let Some(known) = self.preconditioners.borrow().get(&sigma.to_bits()) {
             return Ok(known.clone());
         }
         let s2 = sigma * sigma;
         let c = &self.power * s2 / (&self.power + s2);
-        let scaled = &self.spectrum * c.sqrt();
-        let gram = scaled.matmul(&scaled.tr()).to_kind(Kind::Double);
-        let gram = gram + Tensor::eye(self.w.size()[0], (Kind::Double, self.device));
-        let inverse = Rc::new(gram.f_linalg_cholesky(false)?.cholesky_inverse(false));
-        self.preconditioners.borrow_mut().insert(sigma.to_bits(), inverse.clone());
-        Ok(inverse)
+        let k = self.w.size()[0];
+        let coupled = k.min(COUPLED);
+        let strong = self.spectrum.narrow(0, 0, coupled) * c.sqrt();
+        let gram = strong.matmul(&strong.tr()).to_kind(Kind::Double);
+        let gram = gram + Tensor::eye(coupled, (Kind::Double, self.device));
+        let weak = self.spectrum.narrow(0, coupled, k - coupled).square().mv(&c);
+        let preconditioner = Rc::new(Preconditioner {
+            dense: gram.f_linalg_cholesky(false)?.cholesky_inverse(false),
+            diagonal: (weak.to_kind(Kind::Double) + 1.0).reciprocal(),
+        });
+        self.preconditioners.borrow_mut().insert(sigma.to_bits(), preconditioner.clone());
+        Ok(preconditioner)
     }
 }
 
@@ -178,8 +204,7 @@ fn matrix64(a: &Array2<f64>) -> Tensor {
 fn real_spectrum(w: &Tensor, power: &Tensor) -> (Tensor, Tensor) {
     let (height, width) = power.size2().expect("because a power spectrum is [H, W]");
     let half = width / 2 + 1;
-    let spectrum =
-        w.reshape([-1, height, width]).fft_rfft2(None::<&[i64]>, [-2, -1], "ortho");
+    let spectrum = w.reshape([-1, height, width]).fft_rfft2(None::<&[i64]>, [-2, -1], "ortho");
     // Columns 1..(W-1)/2 stand for their mirror images too.
     let mut multiplicity = vec![2f32; half as usize];
     multiplicity[0] = 1.0;

@@ -5,5 +5,5 @@ mod flux_scale;
 mod gaussian;
 
 pub use flux_scale::estimate_flux_scale;
-pub use gaussian::GaussianLikelihood;
 pub(crate) use gaussian::factorise;
+pub use gaussian::{GaussianLikelihood, Preconditioner};

@@ -36,11 +36,7 @@ impl Catalogue {
             dirs.extend(std::env::split_paths(&list).filter(|dir| !dir.as_os_str().is_empty()));
         }
         let installed = this_object().or_else(|| std::env::current_exe().ok());
-        if let Some(prefix) = installed
-            .as_deref()
-            .and_then(Path::parent)
-            .and_then(Path::parent)
-        {
+        if let Some(prefix) = installed.as_deref().and_then(Path::parent).and_then(Path::parent) {
             dirs.push(prefix.join("share/pellucid/models"));
         }
         Self { dirs }
@@ -51,49 +47,25 @@ impl Catalogue {
     /// # Errors
     /// [`PosteriorError::Model`], for a name with the folders that were searched.
     pub fn resolve(&self, prior: &str) -> Result<PathBuf, PosteriorError> {
-        let fail = |reason: String| PosteriorError::Model {
-            path: prior.into(),
-            reason,
-        };
+        let fail = |reason: String| PosteriorError::Model { path: prior.into(), reason };
         if prior.contains('/') || prior.ends_with(&format!(".{EXTENSION}")) {
             let path = PathBuf::from(prior);
-            return if path.is_file() {
-                Ok(path)
-            } else {
-                Err(fail("no such file".into()))
-            };
+            return if path.is_file() { Ok(path) } else { Err(fail("no such file".into())) };
         }
         if prior.is_empty() {
             return Err(fail("the prior's name is empty".into()));
         }
         let file = format!("{prior}.{EXTENSION}");
-        self.dirs
-            .iter()
-            .map(|dir| dir.join(&file))
-            .find(|path| path.is_file())
-            .ok_or_else(|| {
-                let dirs: Vec<_> = self
-                    .dirs
-                    .iter()
-                    .map(|dir| dir.display().to_string())
-                    .collect();
-                fail(format!(
-                    "no {file} in {}; set model_dirs or PELLUCID_MODELS",
-                    dirs.join(", ")
-                ))
-            })
+        self.dirs.iter().map(|dir| dir.join(&file)).find(|path| path.is_file()).ok_or_else(|| {
+            let dirs: Vec<_> = self.dirs.iter().map(|dir| dir.display().to_string()).collect();
+            fail(format!("no {file} in {}; set model_dirs or PELLUCID_MODELS", dirs.join(", ")))
+        })
     }
 
     /// Every model that a name reaches, by name.
     pub fn list(&self) -> Vec<ModelSummary> {
         let mut found = BTreeMap::new();
-        for path in self
-            .dirs
-            .iter()
-            .filter_map(|dir| dir.read_dir().ok())
-            .flatten()
-            .flatten()
-        {
+        for path in self.dirs.iter().filter_map(|dir| dir.read_dir().ok()).flatten().flatten() {
             let path = path.path();
             let is_model = path.extension().is_some_and(|e| e == EXTENSION) && path.is_file();
             if let (true, Some(name)) = (is_model, path.file_stem().and_then(|s| s.to_str())) {
@@ -105,12 +77,7 @@ impl Catalogue {
                 Ok(metadata) => (Some(metadata), None),
                 Err(error) => (None, Some(error.to_string())),
             };
-            ModelSummary {
-                name,
-                path,
-                metadata,
-                error,
-            }
+            ModelSummary { name, path, metadata, error }
         };
         found.into_iter().map(summary).collect()
     }
@@ -124,9 +91,7 @@ fn this_object() -> Option<PathBuf> {
     maps.lines().find_map(|line| {
         let (from, to) = line.split_whitespace().next()?.split_once('-')?;
         let range = usize::from_str_radix(from, 16).ok()?..usize::from_str_radix(to, 16).ok()?;
-        range
-            .contains(&address)
-            .then(|| line.find('/').map(|at| line[at..].into()))?
+        range.contains(&address).then(|| line.find('/').map(|at| line[at..].into()))?
     })
 }
 
@@ -147,14 +112,8 @@ mod tests {
         std::fs::write(&file, b"not a model").expect("the temporary folder is writable");
         let catalogue = Catalogue::new(std::slice::from_ref(&dir));
         assert_eq!(catalogue.resolve("broken").ok(), Some(file.clone()));
-        assert_eq!(
-            catalogue.resolve(file.to_str().expect("UTF-8")).ok(),
-            Some(file)
-        );
-        let error = catalogue
-            .resolve("absent")
-            .expect_err("there is no such model")
-            .to_string();
+        assert_eq!(catalogue.resolve(file.to_str().expect("UTF-8")).ok(), Some(file));
+        let error = catalogue.resolve("absent").expect_err("there is no such model").to_string();
         assert!(error.contains("absent") && error.contains(dir.to_str().expect("UTF-8")));
         assert!(catalogue.resolve("./absent.safetensors").is_err());
         let listed = catalogue.list();

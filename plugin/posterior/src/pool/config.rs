@@ -46,19 +46,10 @@ impl EngineConfig {
         }
         match self.device.as_str() {
             "auto" | "cpu" => Ok(()),
-            cuda if cuda
-                .strip_prefix("cuda:")
-                .is_some_and(|k| k.parse::<u32>().is_ok()) =>
-            {
-                Err(PosteriorError::Unsupported {
-                    what: format!("device {cuda}"),
-                })
+            cuda if cuda.strip_prefix("cuda:").is_some_and(|k| k.parse::<u32>().is_ok()) => {
+                Err(PosteriorError::Unsupported { what: format!("device {cuda}") })
             }
-            other => Err(PosteriorError::config(
-                "device",
-                "auto, cpu or cuda:K",
-                other,
-            )),
+            other => Err(PosteriorError::config("device", "auto, cpu or cuda:K", other)),
         }
     }
 

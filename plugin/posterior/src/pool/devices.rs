@@ -49,13 +49,7 @@ pub fn devices() -> Vec<DeviceInfo> {
     let gpus = folders.iter().zip(0..).map(|(folder, index)| {
         let information = fs::read_to_string(folder.join("information")).unwrap_or_default();
         let name = field(&information, "Model").unwrap_or_else(|| "NVIDIA GPU".into());
-        DeviceInfo {
-            kind: DeviceKind::Cuda,
-            index,
-            name,
-            mem_total: 0,
-            mem_free: 0,
-        }
+        DeviceInfo { kind: DeviceKind::Cuda, index, name, mem_total: 0, mem_free: 0 }
     });
     std::iter::once(cpu).chain(gpus).collect()
 }
@@ -68,10 +62,7 @@ pub(super) fn resident_bytes() -> (u64, u64) {
 
 /// Main memory of the machine, bytes; 0 where `/proc` does not say.
 pub(super) fn memory_total() -> u64 {
-    kibibytes(
-        &fs::read_to_string("/proc/meminfo").unwrap_or_default(),
-        "MemTotal",
-    )
+    kibibytes(&fs::read_to_string("/proc/meminfo").unwrap_or_default(), "MemTotal")
 }
 
 /// The value of the first line `key : value`.
@@ -95,11 +86,7 @@ mod tests {
     fn the_cpu_comes_first() {
         let list = devices();
         assert_eq!((list[0].kind, list[0].index), (DeviceKind::Cpu, -1));
-        assert!(
-            list[1..]
-                .iter()
-                .all(|device| device.kind == DeviceKind::Cuda)
-        );
+        assert!(list[1..].iter().all(|device| device.kind == DeviceKind::Cuda));
     }
 
     #[test]

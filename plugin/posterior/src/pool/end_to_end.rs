@@ -21,10 +21,7 @@ impl Folder {
             format: FORMAT,
             kind: "prior".into(),
             architecture: Architecture::GaussianField {},
-            sde: Sde::Ve {
-                sigma_min: 0.002,
-                sigma_max: 50.0,
-            },
+            sde: Sde::Ve { sigma_min: 0.002, sigma_max: 50.0 },
             image_size: [SIDE, SIDE],
             channels: 1,
             pixel_scale_arcsec: 0.1,
@@ -37,10 +34,7 @@ impl Folder {
         };
         let shape = [1, SIDE as i64, SIDE as i64];
         let full = |v: f64| Tensor::full(shape, v, (Kind::Double, Device::Cpu));
-        let tensors = [
-            ("mean".to_owned(), full(1.0)),
-            ("power".to_owned(), full(0.04)),
-        ];
+        let tensors = [("mean".to_owned(), full(1.0)), ("power".to_owned(), full(0.04))];
         write(&dir.join("field.safetensors"), &metadata, &tensors).expect("a writable folder");
         std::fs::write(dir.join("broken.safetensors"), b"no model").expect("a writable folder");
         Self(dir)
@@ -48,11 +42,7 @@ impl Folder {
 
     fn engine(&self) -> Engine {
         let model_dirs = vec![self.0.clone()];
-        let config = EngineConfig {
-            model_dirs,
-            threads: 1,
-            ..EngineConfig::default()
-        };
+        let config = EngineConfig { model_dirs, threads: 1, ..EngineConfig::default() };
         Engine::create(config).expect("a valid configuration")
     }
 }
@@ -73,11 +63,8 @@ fn exposure(sigma: f64) -> Arc<Exposure> {
     let pixels = Array2::from_shape_fn(shape, |(y, x)| {
         1.0 + sigma * if (y * 7 + x * 3) % 5 < 2 { 1.2 } else { -0.8 }
     });
-    let psf = Psf::new(
-        ndarray::arr2(&[[0.0, 0.1, 0.0], [0.2, 1.0, 0.1], [0.0, 0.1, 0.0]]),
-        1,
-        true,
-    );
+    let psf =
+        Psf::new(ndarray::arr2(&[[0.0, 0.1, 0.0], [0.2, 1.0, 0.1], [0.0, 0.1, 0.0]]), 1, true);
     let good = Array2::from_shape_fn(shape, |p| p != (3, 4));
     let variance = Array2::from_elem(shape, sigma * sigma);
     let psf = Arc::new(psf.expect("a valid PSF"));
@@ -127,30 +114,18 @@ fn a_job_from_submission_to_diagnostics() {
     let fit = &posterior.diagnostics.exposures[0];
     assert_eq!(fit.dof, SIDE * SIDE - 1);
     let mean = posterior.mean();
-    let predicted = engine
-        .predict(&posterior.exposures, &grid(), &mean)
-        .expect("valid");
+    let predicted = engine.predict(&posterior.exposures, &grid(), &mean).expect("valid");
     let model = posterior.model(None, 0).expect("there is a mean");
     let worst = |d: Array2<f32>| d.iter().fold(0f32, |m, v| m.max(v.abs()));
     assert!(worst(&predicted[0] - &model) < 1e-5);
     let residual = posterior.residual(Some(2), 0).expect("there is a sample 2");
     assert!(residual[[3, 4]].is_nan());
-    let chi2: f32 = residual
-        .iter()
-        .filter(|r| r.is_finite())
-        .map(|r| (r / 0.2).powi(2))
-        .sum();
+    let chi2: f32 = residual.iter().filter(|r| r.is_finite()).map(|r| (r / 0.2).powi(2)).sum();
     assert!((f64::from(chi2) / fit.chi2[2] - 1.0).abs() < 1e-4);
     assert!(posterior.model(Some(11), 0).is_err() && posterior.residual(None, 1).is_err());
 
     let provenance = &posterior.provenance;
-    assert_eq!(
-        (
-            &provenance["seed"],
-            provenance["prior"]["sha256"].is_string()
-        ),
-        (&1.into(), true)
-    );
+    assert_eq!((&provenance["seed"], provenance["prior"]["sha256"].is_string()), (&1.into(), true));
     assert!(engine.memory().results_held > 0);
     let names: Vec<String> = engine.models().into_iter().map(|m| m.name).collect();
     assert!(names.contains(&"field".into()) && names.contains(&"broken".into()));
@@ -163,10 +138,7 @@ fn samples_are_the_same_bits_in_any_company() {
     let folder = Folder::new("same-bits");
     let alone = finished(&folder.engine().submit(spec(5, 3)).expect("valid"));
     let engine = folder.engine();
-    let other = JobSpec {
-        exposures: vec![exposure(0.05); 2],
-        ..spec(4, 5)
-    };
+    let other = JobSpec { exposures: vec![exposure(0.05); 2], ..spec(4, 5) };
     let jobs = [other, spec(5, 3), spec(6, 13)].map(|spec| engine.submit(spec).expect("valid"));
     let beside = finished(&jobs[1]);
     let bits = |p: &Posterior| p.samples.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
@@ -186,59 +158,22 @@ fn what_cannot_be_is_refused() {
     let refuse = |spec: JobSpec| engine.submit(spec).err().expect("refused");
     use PosteriorError as E;
     assert!(matches!(refuse(spec(1, 0)), E::Config { .. }));
+    assert!(matches!(refuse(JobSpec { exposures: vec![], ..spec(1, 1) }), E::Config { .. }));
+    assert!(matches!(refuse(JobSpec { prior: "none".into(), ..spec(1, 1) }), E::Model { .. }));
     assert!(matches!(
-        refuse(JobSpec {
-            exposures: vec![],
-            ..spec(1, 1)
-        }),
-        E::Config { .. }
-    ));
-    assert!(matches!(
-        refuse(JobSpec {
-            prior: "none".into(),
-            ..spec(1, 1)
-        }),
-        E::Model { .. }
-    ));
-    assert!(matches!(
-        refuse(JobSpec {
-            likelihood: "slic".into(),
-            ..spec(1, 1)
-        }),
+        refuse(JobSpec { likelihood: "slic".into(), ..spec(1, 1) }),
         E::Unsupported { .. }
     ));
     assert!(matches!(refuse(spec(1, usize::MAX / 8)), E::Memory { .. }));
-    let cuda = EngineConfig {
-        device: "cuda:0".into(),
-        ..EngineConfig::default()
-    };
-    assert!(matches!(
-        Engine::create(cuda).err(),
-        Some(E::Unsupported { .. })
-    ));
+    let cuda = EngineConfig { device: "cuda:0".into(), ..EngineConfig::default() };
+    assert!(matches!(Engine::create(cuda).err(), Some(E::Unsupported { .. })));
     assert!(engine.estimate(&spec(1, 4)).expect("valid").host_bytes > 0);
 
-    let small = ModelGrid {
-        ny: 8,
-        nx: 8,
-        ..grid()
-    };
+    let small = ModelGrid { ny: 8, nx: 8, ..grid() };
     for spec in [
-        JobSpec {
-            prior: "broken".into(),
-            ..spec(1, 1)
-        },
-        JobSpec {
-            grid: small,
-            ..spec(1, 1)
-        },
-        JobSpec {
-            grid: ModelGrid {
-                ra_deg: 200.0,
-                ..grid()
-            },
-            ..spec(1, 1)
-        },
+        JobSpec { prior: "broken".into(), ..spec(1, 1) },
+        JobSpec { grid: small, ..spec(1, 1) },
+        JobSpec { grid: ModelGrid { ra_deg: 200.0, ..grid() }, ..spec(1, 1) },
     ] {
         let job = engine.submit(spec).expect("only the work shows it");
         assert_eq!(job.wait(LONG).expect("in time"), JobState::Failed);
@@ -255,9 +190,6 @@ fn cancelling_a_real_job() {
         std::thread::sleep(Duration::from_millis(1));
     }
     job.cancel();
-    assert_eq!(
-        job.wait(Some(Duration::ZERO)).expect("at once"),
-        JobState::Cancelled
-    );
+    assert_eq!(job.wait(Some(Duration::ZERO)).expect("at once"), JobState::Cancelled);
     finished(&engine.submit(spec(2, 1)).expect("the worker is free"));
 }

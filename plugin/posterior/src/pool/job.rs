@@ -105,25 +105,15 @@ impl Job {
         let mut status = self.0.lock();
         while !status.state.is_final() {
             let Some(deadline) = deadline else {
-                status = self
-                    .0
-                    .changed
-                    .wait(status)
-                    .unwrap_or_else(PoisonError::into_inner);
+                status = self.0.changed.wait(status).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(PosteriorError::Timeout {
-                    waited: timeout.unwrap_or_default(),
-                });
+                return Err(PosteriorError::Timeout { waited: timeout.unwrap_or_default() });
             }
-            status = self
-                .0
-                .changed
-                .wait_timeout(status, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            status =
+                self.0.changed.wait_timeout(status, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         Ok(status.state)
     }
@@ -145,9 +135,7 @@ impl Job {
             Some(Outcome::Done(posterior)) => Ok(posterior.clone()),
             Some(Outcome::Failed(error)) => Err(PosteriorError::Shared(error.clone())),
             Some(Outcome::Cancelled) => Err(PosteriorError::Cancelled),
-            None => Err(PosteriorError::NotReady {
-                state: status.state.name(),
-            }),
+            None => Err(PosteriorError::NotReady { state: status.state.name() }),
         }
     }
 }
@@ -201,23 +189,8 @@ impl Status {
             (state, _) if state.is_final() => 0.0,
             _ => f64::NAN,
         };
-        let Self {
-            state,
-            step,
-            n_steps,
-            samples_done,
-            device,
-            ..
-        } = *self;
-        Progress {
-            state,
-            step,
-            n_steps,
-            samples_done,
-            device,
-            fraction,
-            eta_s,
-        }
+        let Self { state, step, n_steps, samples_done, device, .. } = *self;
+        Progress { state, step, n_steps, samples_done, device, fraction, eta_s }
     }
 }
 
@@ -233,11 +206,7 @@ impl Ticket {
             started: None,
             device: -1,
         };
-        Self {
-            spec,
-            status: Mutex::new(status),
-            changed: Condvar::new(),
-        }
+        Self { spec, status: Mutex::new(status), changed: Condvar::new() }
     }
 
     pub fn state(&self) -> JobState {

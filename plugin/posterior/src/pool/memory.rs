@@ -46,28 +46,18 @@ pub struct MemoryUse {
 pub(super) fn estimate(spec: &JobSpec, model: &Path) -> MemoryEstimate {
     let pixels = |e: &Arc<Exposure>| e.pixels.len() as u64;
     let data: u64 = spec.exposures.iter().map(pixels).sum();
-    let correlated = spec
-        .exposures
-        .iter()
-        .filter(|e| e.noise_correlation.is_some());
+    let correlated = spec.exposures.iter().filter(|e| e.noise_correlation.is_some());
     let image = (spec.grid.ny * spec.grid.nx) as u64;
-    let side = data
-        .min(image)
-        .max(correlated.map(pixels).max().unwrap_or(0));
+    let side = data.min(image).max(correlated.map(pixels).max().unwrap_or(0));
     let result_bytes = result_bytes(spec.n_samples as u64, image, data);
     let weights = model.metadata().map_or(0, |m| m.len());
     let batch = CPU_BATCH as u64 * image * ACTIVATION_BYTES_PER_PIXEL;
     let rows = (16 * data).saturating_mul(image);
     let square = (24 * side).saturating_mul(side);
     // The file's bytes and the tensors are both alive while it loads.
-    let host_bytes = [rows, square, batch, result_bytes]
-        .into_iter()
-        .fold(2 * weights, u64::saturating_add);
-    MemoryEstimate {
-        host_bytes,
-        device_bytes: 0,
-        result_bytes,
-    }
+    let host_bytes =
+        [rows, square, batch, result_bytes].into_iter().fold(2 * weights, u64::saturating_add);
+    MemoryEstimate { host_bytes, device_bytes: 0, result_bytes }
 }
 
 /// Samples and the models of samples and mean, f32.
@@ -78,11 +68,5 @@ pub(super) fn result_bytes(samples: u64, image: u64, data: u64) -> u64 {
 /// `results_held` with the process's numbers.
 pub(super) fn in_use(results_held: u64) -> MemoryUse {
     let (host_now, host_peak) = resident_bytes();
-    MemoryUse {
-        host_now,
-        host_peak,
-        device_now: 0,
-        device_peak: 0,
-        results_held,
-    }
+    MemoryUse { host_now, host_peak, device_now: 0, device_peak: 0, results_held }
 }

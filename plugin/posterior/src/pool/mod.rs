@@ -66,11 +66,7 @@ impl Engine {
             move || TorchRunner::on_cpu(catalogue, held, threads)
         };
         let pool = Pool::start(config.queue_capacity, config.max_batch, make)?;
-        Ok(Self {
-            pool,
-            catalogue,
-            results_held,
-        })
+        Ok(Self { pool, catalogue, results_held })
     }
 
     /// The models that names reach, with those that cannot be read and why.
@@ -129,10 +125,7 @@ impl Engine {
         let pixels: Vec<f32> = image.iter().copied().collect();
         let x = Tensor::from_slice(&pixels).view([1, 1, ny as i64, nx as i64]);
         let predicted = forward.apply(&x)?;
-        predicted
-            .iter()
-            .map(|y| Ok(runner::to_array3(y)?.remove_axis(ndarray::Axis(0))))
-            .collect()
+        predicted.iter().map(|y| Ok(runner::to_array3(y)?.remove_axis(ndarray::Axis(0)))).collect()
     }
 
     /// Checks what can be checked without loading anything, and resolves the prior.
@@ -167,20 +160,15 @@ impl Pool {
         make: impl FnOnce() -> R + Send + 'static,
     ) -> Result<Self, PosteriorError> {
         let queue = Arc::new(Queue::new(capacity));
-        let worker = std::thread::Builder::new()
-            .name("pellucid-cpu".into())
-            .spawn({
-                let queue = queue.clone();
-                move || Worker::new(queue, make(), max_batch, -1).run()
-            });
+        let worker = std::thread::Builder::new().name("pellucid-cpu".into()).spawn({
+            let queue = queue.clone();
+            move || Worker::new(queue, make(), max_batch, -1).run()
+        });
         let worker = worker.map_err(|e| PosteriorError::Device {
             device: "cpu".into(),
             reason: format!("no thread can be started: {e}"),
         })?;
-        Ok(Self {
-            queue,
-            worker: Some(worker),
-        })
+        Ok(Self { queue, worker: Some(worker) })
     }
 
     fn submit(&self, spec: JobSpec, key: BatchKey) -> Result<Job, PosteriorError> {

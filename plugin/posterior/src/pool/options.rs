@@ -49,11 +49,9 @@ impl Options {
     pub(super) fn check(&self) -> Result<(), PosteriorError> {
         self.sampler_options()?;
         match self.flux_scale {
-            Some(scale) if !(scale.is_finite() && scale > 0.0) => Err(PosteriorError::config(
-                "flux_scale",
-                "a positive number",
-                scale,
-            )),
+            Some(scale) if !(scale.is_finite() && scale > 0.0) => {
+                Err(PosteriorError::config("flux_scale", "a positive number", scale))
+            }
             _ => Ok(()),
         }
     }
@@ -64,9 +62,7 @@ impl Options {
             Sampler::Calibrated => SamplerKind::Calibrated,
             Sampler::Convolved => SamplerKind::Convolved,
             Sampler::Smc => {
-                return Err(PosteriorError::Unsupported {
-                    what: "sampler \"smc\"".into(),
-                });
+                return Err(PosteriorError::Unsupported { what: "sampler \"smc\"".into() });
             }
         });
         Ok(SamplerOptions {
@@ -92,14 +88,9 @@ mod tests {
         assert_eq!(options.sampler_options().expect("served").steps, 7);
         let error = parse(r#"{"stepps": 7}"#).expect_err("unknown").to_string();
         assert!(error.contains("stepps"), "{error}");
-        let smc = parse(r#"{"sampler": "smc"}"#)
-            .expect("a known name")
-            .check();
+        let smc = parse(r#"{"sampler": "smc"}"#).expect("a known name").check();
         assert!(matches!(smc, Err(PosteriorError::Unsupported { .. })));
-        let scale = Options {
-            flux_scale: Some(-1.0),
-            ..Options::default()
-        };
+        let scale = Options { flux_scale: Some(-1.0), ..Options::default() };
         assert!(scale.check().is_err() && Options::default().check().is_ok());
     }
 }

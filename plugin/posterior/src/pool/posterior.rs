@@ -68,13 +68,7 @@ impl Posterior {
         ndarray::Zip::from(&mut residual)
             .and(&self.exposures[exposure].pixels)
             .and(&self.used[exposure])
-            .for_each(|r, y, used| {
-                *r = if *used {
-                    (y - f64::from(*r)) as f32
-                } else {
-                    f32::NAN
-                }
-            });
+            .for_each(|r, y, used| *r = if *used { (y - f64::from(*r)) as f32 } else { f32::NAN });
         Ok(residual)
     }
 }
@@ -82,12 +76,7 @@ impl Posterior {
 /// Mean over the samples without an error, [ny, nx]; NaN when all failed.
 pub(super) fn mean_of(samples: &Array4<f32>, errors: &[Option<String>]) -> Array2<f32> {
     let images = samples.index_axis(Axis(1), 0);
-    let good = || {
-        images
-            .outer_iter()
-            .zip(errors)
-            .filter(|(_, error)| error.is_none())
-    };
+    let good = || images.outer_iter().zip(errors).filter(|(_, error)| error.is_none());
     let mut sum = Array2::<f64>::zeros(images.raw_dim().remove_axis(Axis(0)));
     good().for_each(|(image, _)| sum += &image.mapv(f64::from));
     sum.mapv(|v| (v / good().count() as f64) as f32)
@@ -102,10 +91,7 @@ pub(super) struct Held {
 impl Held {
     pub fn new(total: &Arc<AtomicU64>, bytes: u64) -> Self {
         total.fetch_add(bytes, Ordering::Relaxed);
-        Self {
-            total: total.clone(),
-            bytes,
-        }
+        Self { total: total.clone(), bytes }
     }
 }
 

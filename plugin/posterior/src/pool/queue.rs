@@ -22,13 +22,7 @@ pub(super) struct BatchKey {
 impl BatchKey {
     /// The flux scale belongs to a job's data, not to the network.
     pub fn new(prior: PathBuf, options: &Options) -> Self {
-        Self {
-            prior,
-            options: Options {
-                flux_scale: None,
-                ..options.clone()
-            },
-        }
+        Self { prior, options: Options { flux_scale: None, ..options.clone() } }
     }
 }
 
@@ -83,11 +77,7 @@ struct Waiting {
 impl Queue {
     /// A queue that holds at most `capacity` jobs which no worker has begun.
     pub fn new(capacity: usize) -> Self {
-        Self {
-            state: Mutex::default(),
-            work: Condvar::new(),
-            capacity,
-        }
+        Self { state: Mutex::default(), work: Condvar::new(), capacity }
     }
 
     /// Adds a job.
@@ -99,32 +89,15 @@ impl Queue {
         state.forget_ended();
         let queued = |w: &&Waiting| w.entry.ticket.state() == JobState::Queued;
         if state.waiting.iter().filter(queued).count() >= self.capacity {
-            return Err(PosteriorError::QueueFull {
-                capacity: self.capacity,
-            });
+            return Err(PosteriorError::QueueFull { capacity: self.capacity });
         }
         let priority = ticket.spec.priority;
-        let tally = Tally {
-            slots: (0..ticket.spec.n_samples).map(|_| None).collect(),
-            ..Tally::default()
-        };
-        let entry = Entry {
-            id: state.next_id,
-            ticket,
-            key,
-            tally: Mutex::new(tally),
-        };
+        let tally =
+            Tally { slots: (0..ticket.spec.n_samples).map(|_| None).collect(), ..Tally::default() };
+        let entry = Entry { id: state.next_id, ticket, key, tally: Mutex::new(tally) };
         state.next_id += 1;
-        let place = state
-            .waiting
-            .partition_point(|w| w.entry.ticket.spec.priority >= priority);
-        state.waiting.insert(
-            place,
-            Waiting {
-                entry: Arc::new(entry),
-                handed: 0,
-            },
-        );
+        let place = state.waiting.partition_point(|w| w.entry.ticket.spec.priority >= priority);
+        state.waiting.insert(place, Waiting { entry: Arc::new(entry), handed: 0 });
         self.work.notify_one();
         Ok(())
     }
@@ -141,10 +114,7 @@ impl Queue {
             if !batch.is_empty() {
                 return Some(batch);
             }
-            state = self
-                .work
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -176,19 +146,14 @@ impl State {
         let mut room = limit;
         for job in &mut self.waiting {
             let left = job.entry.ticket.spec.n_samples - job.handed;
-            let fits = batch
-                .first()
-                .is_none_or(|lead| lead.entry.key == job.entry.key);
+            let fits = batch.first().is_none_or(|lead| lead.entry.key == job.entry.key);
             if left == 0 || room == 0 || !fits {
                 continue;
             }
             let samples = job.handed..job.handed + left.min(room);
             room -= samples.len();
             job.handed = samples.end;
-            batch.push(Share {
-                entry: job.entry.clone(),
-                samples,
-            });
+            batch.push(Share { entry: job.entry.clone(), samples });
         }
         batch
     }

@@ -54,13 +54,7 @@ impl TorchRunner {
     /// A runner for the calling thread, which will use `threads` threads inside libtorch.
     pub fn on_cpu(catalogue: Catalogue, results_held: Arc<AtomicU64>, threads: usize) -> Self {
         tch::set_num_threads(threads.try_into().unwrap_or(i32::MAX));
-        Self {
-            device: Device::Cpu,
-            threads,
-            catalogue,
-            models: Vec::new(),
-            results_held,
-        }
+        Self { device: Device::Cpu, threads, catalogue, models: Vec::new(), results_held }
     }
 
     /// The model of a job, loaded once per file and precision until the file changes.
@@ -76,12 +70,7 @@ impl TorchRunner {
             self.models.swap_remove(at);
         }
         let model = Rc::new(PriorModel::load(&path, self.device, precision)?);
-        self.models.push(CachedModel {
-            path,
-            precision,
-            modified,
-            model: model.clone(),
-        });
+        self.models.push(CachedModel { path, precision, modified, model: model.clone() });
         Ok(model)
     }
 
@@ -135,11 +124,7 @@ impl Runner for TorchRunner {
             flux_scale,
             self.device,
         )?;
-        Ok(Prepared {
-            model,
-            likelihood: Rc::new(likelihood),
-            flux_scale,
-        })
+        Ok(Prepared { model, likelihood: Rc::new(likelihood), flux_scale })
     }
 
     fn sample(
@@ -149,15 +134,9 @@ impl Runner for TorchRunner {
     ) -> Result<BatchOutcome, PosteriorError> {
         let lead = &draws[0];
         let model = &lead.prepared.model;
-        if draws
-            .iter()
-            .any(|draw| !Rc::ptr_eq(&draw.prepared.model, model))
-        {
+        if draws.iter().any(|draw| !Rc::ptr_eq(&draw.prepared.model, model)) {
             let reason = "the file changed between two jobs".into();
-            return Err(PosteriorError::Model {
-                path: model.path.clone(),
-                reason,
-            });
+            return Err(PosteriorError::Model { path: model.path.clone(), reason });
         }
         let slots: Vec<Slot> = draws
             .iter()
@@ -167,12 +146,7 @@ impl Runner for TorchRunner {
                 sample: draw.sample as u64,
             })
             .collect();
-        sampler::run(
-            model,
-            &slots,
-            &lead.spec.options.sampler_options()?,
-            observer,
-        )
+        sampler::run(model, &slots, &lead.spec.options.sampler_options()?, observer)
     }
 
     fn finish(
@@ -182,15 +156,10 @@ impl Runner for TorchRunner {
         tally: Tally,
     ) -> Result<Posterior, PosteriorError> {
         let cost = cost(&tally, prepared.flux_scale);
-        let (samples, sample_errors) = images(
-            tally.slots,
-            prepared.flux_scale,
-            (spec.grid.ny, spec.grid.nx),
-        )?;
+        let (samples, sample_errors) =
+            images(tally.slots, prepared.flux_scale, (spec.grid.ny, spec.grid.nx))?;
         let forward = ForwardModel::new(&spec.exposures, &spec.grid, Kind::Float, Device::Cpu)?;
-        let mean = mean_of(&samples, &sample_errors)
-            .insert_axis(Axis(0))
-            .insert_axis(Axis(0));
+        let mean = mean_of(&samples, &sample_errors).insert_axis(Axis(0)).insert_axis(Axis(0));
         let models = predict(&forward, &concatenate![Axis(0), samples, mean])?;
         let mut judged = Vec::with_capacity(models.len());
         let mut used = Vec::with_capacity(models.len());
@@ -250,9 +219,7 @@ pub(super) fn images(
             bad => {
                 pixels.extend(std::iter::repeat_n(f32::NAN, ny * nx));
                 let reason = bad.as_ref().err().cloned();
-                errors.push(Some(
-                    reason.unwrap_or_else(|| "the sample is not finite".into()),
-                ));
+                errors.push(Some(reason.unwrap_or_else(|| "the sample is not finite".into())));
             }
         }
     }
@@ -260,10 +227,7 @@ pub(super) fn images(
         && errors.iter().all(Option::is_some)
     {
         let what = format!("all {} samples failed", errors.len());
-        return Err(PosteriorError::Numeric {
-            what,
-            reason: reason.clone(),
-        });
+        return Err(PosteriorError::Numeric { what, reason: reason.clone() });
     }
     let samples = Array4::from_shape_vec((errors.len(), 1, ny, nx), pixels);
     Ok((samples.expect("one image was pushed per sample"), errors))
@@ -297,10 +261,7 @@ pub(super) fn to_array3(tensor: &Tensor) -> Result<Array3<f32>, PosteriorError> 
 
 fn mask(operator: &ExposureOperator, shape: (usize, usize)) -> Array2<bool> {
     let mut mask = Array2::from_elem(shape, false);
-    operator
-        .used()
-        .iter()
-        .for_each(|i| mask[[i / shape.1, i % shape.1]] = true);
+    operator.used().iter().for_each(|i| mask[[i / shape.1, i % shape.1]] = true);
     mask
 }
 
@@ -309,25 +270,16 @@ fn hash_data(exposure: &Exposure) -> String {
     for values in [&exposure.pixels, &exposure.variance] {
         values.iter().for_each(|v| hash.update(v.to_le_bytes()));
     }
-    exposure
-        .good
-        .iter()
-        .for_each(|good| hash.update([u8::from(*good)]));
+    exposure.good.iter().for_each(|good| hash.update([u8::from(*good)]));
     hex(hash)
 }
 
 fn hash_psf(exposure: &Exposure) -> String {
     let mut hash = Sha256::new();
-    exposure
-        .kernel()
-        .iter()
-        .for_each(|v| hash.update(v.to_le_bytes()));
+    exposure.kernel().iter().for_each(|v| hash.update(v.to_le_bytes()));
     hex(hash)
 }
 
 fn hex(hash: Sha256) -> String {
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -57,11 +57,7 @@ impl Runner for Fake {
                 "sample: all fail" => Err("diverged".into()),
                 _ => Ok(vec![value(draw.spec.seed, draw.sample); 4]),
             };
-            SlotOutcome {
-                image,
-                cg_iterations: 0,
-                cg_breakdowns: 0,
-            }
+            SlotOutcome { image, cg_iterations: 0, cg_breakdowns: 0 }
         });
         Ok(BatchOutcome {
             slots: slots.collect(),
@@ -110,23 +106,13 @@ impl Bench {
     fn new(capacity: usize) -> Self {
         let (sender, gate) = channel();
         let batches = Batches::default();
-        let fake = Fake {
-            gate,
-            batches: batches.clone(),
-        };
+        let fake = Fake { gate, batches: batches.clone() };
         let pool = Pool::start(capacity, LIMIT, move || fake).expect("a thread");
-        Self {
-            gate: Some(sender),
-            pool,
-            batches,
-        }
+        Self { gate: Some(sender), pool, batches }
     }
 
     fn open() -> Self {
-        Self {
-            gate: None,
-            ..Self::new(1000)
-        }
+        Self { gate: None, ..Self::new(1000) }
     }
 
     fn try_submit(
@@ -136,28 +122,16 @@ impl Bench {
         spec: JobSpec,
     ) -> Result<Job, PosteriorError> {
         let key = BatchKey::new(spec.prior.clone().into(), &spec.options);
-        self.pool.submit(
-            JobSpec {
-                seed,
-                n_samples,
-                ..spec
-            },
-            key,
-        )
+        self.pool.submit(JobSpec { seed, n_samples, ..spec }, key)
     }
 
     fn submit(&self, seed: u64, n_samples: usize) -> Job {
-        self.try_submit(seed, n_samples, spec())
-            .expect("there is room")
+        self.try_submit(seed, n_samples, spec()).expect("there is room")
     }
 
     fn submit_faulty(&self, seed: u64, n_samples: usize, fault: &str) -> Job {
-        let spec = JobSpec {
-            likelihood: fault.into(),
-            ..spec()
-        };
-        self.try_submit(seed, n_samples, spec)
-            .expect("there is room")
+        let spec = JobSpec { likelihood: fault.into(), ..spec() };
+        self.try_submit(seed, n_samples, spec).expect("there is room")
     }
 
     fn batches(&self) -> Vec<Vec<(u64, usize)>> {
@@ -176,13 +150,7 @@ impl Bench {
 fn spec() -> JobSpec {
     JobSpec {
         exposures: Vec::new(),
-        grid: ModelGrid {
-            ny: 2,
-            nx: 2,
-            ra_deg: 0.0,
-            dec_deg: 0.0,
-            pixel_scale_arcsec: 1.0,
-        },
+        grid: ModelGrid { ny: 2, nx: 2, ra_deg: 0.0, dec_deg: 0.0, pixel_scale_arcsec: 1.0 },
         prior: "prior".into(),
         likelihood: "gaussian".into(),
         options: Options::default(),
@@ -206,11 +174,7 @@ pub(super) fn wait_until(condition: impl Fn() -> bool) {
 fn samples(job: &Job) -> Vec<f32> {
     assert_eq!(job.wait(LONG).expect("in time"), JobState::Done);
     let posterior = job.result().expect("the job is done");
-    posterior
-        .samples
-        .outer_iter()
-        .map(|image| image[[0, 0, 0]])
-        .collect()
+    posterior.samples.outer_iter().map(|image| image[[0, 0, 0]]).collect()
 }
 
 fn expected(seed: u64, n: usize) -> Vec<f32> {
@@ -237,15 +201,9 @@ fn two_jobs_share_a_batch() {
 #[test]
 fn jobs_with_other_options_do_not() {
     let (mut bench, _block) = Bench::blocked(10);
-    let options = |steps, flux_scale| Options {
-        steps,
-        flux_scale,
-        ..Options::default()
-    };
+    let options = |steps, flux_scale| Options { steps, flux_scale, ..Options::default() };
     let submit = |seed, options| {
-        bench
-            .try_submit(seed, 1, JobSpec { options, ..spec() })
-            .expect("there is room")
+        bench.try_submit(seed, 1, JobSpec { options, ..spec() }).expect("there is room")
     };
     let jobs = [
         submit(1, options(None, None)),
@@ -253,9 +211,7 @@ fn jobs_with_other_options_do_not() {
         submit(3, options(None, Some(0.1))),
     ];
     bench.gate = None;
-    jobs.iter()
-        .zip(1..)
-        .for_each(|(job, seed)| assert_eq!(samples(job), expected(seed, 1)));
+    jobs.iter().zip(1..).for_each(|(job, seed)| assert_eq!(samples(job), expected(seed, 1)));
     assert_eq!(bench.batches()[1..], [vec![(1, 0), (3, 0)], vec![(2, 0)]]);
 }
 
@@ -263,17 +219,12 @@ fn jobs_with_other_options_do_not() {
 fn priority_goes_first_then_order() {
     let (mut bench, _block) = Bench::blocked(10);
     let submit = |seed, priority| {
-        bench
-            .try_submit(seed, LIMIT, JobSpec { priority, ..spec() })
-            .expect("there is room")
+        bench.try_submit(seed, LIMIT, JobSpec { priority, ..spec() }).expect("there is room")
     };
     let jobs = [submit(1, 0), submit(2, 5), submit(3, 5), submit(4, -1)];
     bench.gate = None;
     jobs.iter().for_each(|job| drop(samples(job)));
-    let order: Vec<u64> = bench.batches()[1..]
-        .iter()
-        .map(|batch| batch[0].0)
-        .collect();
+    let order: Vec<u64> = bench.batches()[1..].iter().map(|batch| batch[0].0).collect();
     assert_eq!(order, [2, 3, 1, 4]);
 }
 
@@ -288,9 +239,7 @@ fn results_do_not_depend_on_the_company() {
 #[test]
 fn many_small_jobs() {
     let bench = Bench::open();
-    let jobs: Vec<Job> = (0..500)
-        .map(|seed| bench.submit(seed, 1 + seed as usize % 3))
-        .collect();
+    let jobs: Vec<Job> = (0..500).map(|seed| bench.submit(seed, 1 + seed as usize % 3)).collect();
     for (job, seed) in jobs.iter().zip(0..) {
         assert_eq!(samples(job), expected(seed, 1 + seed as usize % 3));
     }
@@ -301,17 +250,11 @@ fn a_full_queue_refuses() {
     let (mut bench, block) = Bench::blocked(2);
     let jobs = [bench.submit(1, 1), bench.submit(2, 1)];
     let error = bench.try_submit(3, 1, spec()).err();
-    assert!(matches!(
-        error,
-        Some(PosteriorError::QueueFull { capacity: 2 })
-    ));
+    assert!(matches!(error, Some(PosteriorError::QueueFull { capacity: 2 })));
     jobs[0].cancel();
     let late = bench.submit(4, 1);
     bench.gate = None;
-    assert_eq!(
-        (samples(&block), samples(&late)),
-        (expected(0, 1), expected(4, 1))
-    );
+    assert_eq!((samples(&block), samples(&late)), (expected(0, 1), expected(4, 1)));
 }
 
 #[test]
@@ -326,12 +269,7 @@ fn cancelling_stops_within_one_step() {
     }
     // One token is one step: enough for the worker to leave the batch and begin the next.
     let next = bench.submit(2, 1);
-    bench
-        .gate
-        .as_ref()
-        .expect("the gate is shut")
-        .send(())
-        .expect("the worker listens");
+    bench.gate.as_ref().expect("the gate is shut").send(()).expect("the worker listens");
     wait_until(|| bench.batches().len() == 2);
     assert_eq!(bench.batches()[1], [(2, 0)]);
     next.cancel();
@@ -366,11 +304,7 @@ fn faults_stay_with_their_job() {
         bench.gate = None;
         let error = failure(&bad).to_string();
         assert!(error.contains(words), "{fault}: {error}");
-        assert_eq!(
-            (samples(&good), samples(&later)),
-            (expected(1, 2), expected(3, 6)),
-            "{fault}"
-        );
+        assert_eq!((samples(&good), samples(&later)), (expected(1, 2), expected(3, 6)), "{fault}");
     }
 }
 
@@ -381,10 +315,7 @@ fn a_sample_of_nan_is_delivered_as_failed() {
     let values = samples(&job);
     let posterior = job.result().expect("the job is done");
     assert!(values[1].is_nan() && posterior.sample_errors[1].is_some());
-    assert_eq!(
-        [values[0], values[2]],
-        [expected(5, 3)[0], expected(5, 3)[2]]
-    );
+    assert_eq!([values[0], values[2]], [expected(5, 3)[0], expected(5, 3)[2]]);
     assert_eq!(posterior.diagnostics.failed_samples, [1]);
     assert_eq!(posterior.mean()[[1, 1]], (values[0] + values[2]) / 2.0);
 }
@@ -403,17 +334,9 @@ fn dropping_the_pool_cancels() {
     let ender = std::thread::spawn(move || drop(pool));
     assert_eq!(running.wait(LONG).expect("in time"), JobState::Cancelled);
     assert_eq!(queued.wait(LONG).expect("in time"), JobState::Cancelled);
-    gate.expect("the gate is shut")
-        .send(())
-        .expect("the worker listens");
-    ender
-        .join()
-        .expect("the worker has gone home after one step");
-    assert_eq!(
-        samples(&done),
-        expected(3, 2),
-        "a result outlives its engine"
-    );
+    gate.expect("the gate is shut").send(()).expect("the worker listens");
+    ender.join().expect("the worker has gone home after one step");
+    assert_eq!(samples(&done), expected(3, 2), "a result outlives its engine");
 }
 
 #[test]
@@ -430,14 +353,7 @@ fn progress_and_states() {
         })
     };
     let job = bench
-        .try_submit(
-            1,
-            2 * LIMIT,
-            JobSpec {
-                on_state: Some(on_state),
-                ..spec()
-            },
-        )
+        .try_submit(1, 2 * LIMIT, JobSpec { on_state: Some(on_state), ..spec() })
         .expect("there is room");
     assert!(matches!(job.result(), Err(PosteriorError::NotReady { .. })));
     let timeout = job.wait(Some(Duration::from_millis(1)));
@@ -446,17 +362,11 @@ fn progress_and_states() {
     (0..STEPS + 1).for_each(|_| gate.send(()).expect("the worker listens"));
     wait_until(|| job.progress().samples_done == LIMIT && job.progress().step == 1);
     let now = job.progress();
-    assert_eq!(
-        (now.state, now.n_steps, now.device),
-        (JobState::Running, STEPS, -1)
-    );
+    assert_eq!((now.state, now.n_steps, now.device), (JobState::Running, STEPS, -1));
     assert!((now.fraction - (0.5 + 0.5 / STEPS as f64)).abs() < 1e-12 && now.eta_s >= 0.0);
     drop((gate, bench.gate));
     assert_eq!(samples(&job), expected(1, 2 * LIMIT));
     assert_eq!((job.progress().fraction, job.progress().eta_s), (1.0, 0.0));
     wait_until(|| calls.load(Ordering::SeqCst) == 2);
-    assert_eq!(
-        *states.lock().expect("clean"),
-        [JobState::Running, JobState::Done]
-    );
+    assert_eq!(*states.lock().expect("clean"), [JobState::Running, JobState::Done]);
 }

@@ -54,13 +54,7 @@ pub(super) struct Worker<R: Runner> {
 
 impl<R: Runner> Worker<R> {
     pub fn new(queue: Arc<Queue>, runner: R, limit: usize, device: i32) -> Self {
-        Self {
-            queue,
-            runner,
-            limit: limit.max(1),
-            device,
-            prepared: HashMap::new(),
-        }
+        Self { queue, runner, limit: limit.max(1), device, prepared: HashMap::new() }
     }
 
     /// Works until the queue is closed.
@@ -70,8 +64,7 @@ impl<R: Runner> Worker<R> {
             if !batch.is_empty() {
                 self.sample(&batch);
             }
-            self.prepared
-                .retain(|_, (entry, _)| !entry.ticket.state().is_final());
+            self.prepared.retain(|_, (entry, _)| !entry.ticket.state().is_final());
         }
     }
 
@@ -84,9 +77,7 @@ impl<R: Runner> Worker<R> {
         if entry.ticket.state().is_final() {
             return false;
         }
-        match guarded("preparing a job", || {
-            self.runner.prepare(&entry.ticket.spec)
-        }) {
+        match guarded("preparing a job", || self.runner.prepare(&entry.ticket.spec)) {
             Ok(prepared) => {
                 self.prepared.insert(entry.id, (entry.clone(), prepared));
                 true
@@ -107,9 +98,7 @@ impl<R: Runner> Worker<R> {
             Err(PosteriorError::Cancelled) => {}
             Err(error) => match batch {
                 [share] => share.entry.ticket.settle(Outcome::Failed(Arc::new(error))),
-                _ => batch
-                    .iter()
-                    .for_each(|share| self.sample(slice::from_ref(share))),
+                _ => batch.iter().for_each(|share| self.sample(slice::from_ref(share))),
             },
         }
     }
@@ -119,11 +108,7 @@ impl<R: Runner> Worker<R> {
         for Share { entry, samples } in batch {
             let (_, prepared) = &self.prepared[&entry.id];
             let spec = &entry.ticket.spec;
-            draws.extend(samples.clone().map(|sample| Draw {
-                prepared,
-                spec,
-                sample,
-            }));
+            draws.extend(samples.clone().map(|sample| Draw { prepared, spec, sample }));
         }
         let mut observer = Watch { batch };
         let outcome = guarded("sampling", || self.runner.sample(&draws, &mut observer))?;
@@ -163,9 +148,7 @@ impl<R: Runner> Worker<R> {
     fn finish(&mut self, entry: &Entry, tally: Tally) {
         let spec = &entry.ticket.spec;
         let (_, prepared) = &self.prepared[&entry.id];
-        let result = guarded("diagnosing a job", || {
-            self.runner.finish(spec, prepared, tally)
-        });
+        let result = guarded("diagnosing a job", || self.runner.finish(spec, prepared, tally));
         entry.ticket.settle(match result {
             Ok(posterior) => Outcome::Done(Arc::new(posterior)),
             Err(error) => Outcome::Failed(Arc::new(error)),
@@ -185,11 +168,7 @@ impl Observer for Watch<'_> {
             entry.ticket.step(samples.len(), done, total);
             wanted |= !entry.ticket.state().is_final();
         }
-        if wanted {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        }
+        if wanted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 }
 
@@ -204,9 +183,6 @@ fn guarded<T>(
             .map(String::as_str)
             .or_else(|| payload.downcast_ref::<&str>().copied())
             .unwrap_or("panic without a message");
-        Err(PosteriorError::Panic {
-            what,
-            message: message.to_owned(),
-        })
+        Err(PosteriorError::Panic { what, message: message.to_owned() })
     })
 }

@@ -17,7 +17,7 @@ use crate::rng::normal;
 /// Margin between rho and the level at which 1 - rho^2 W W^T turns singular.
 const RHO_MARGIN: f64 = 0.95;
 /// The prior-only stages end this far below rho, or at the net's smallest level.
-const FINISH_RATIO: f64 = 1.0 / 40.0;
+const FINISH_RATIO: f64 = 1.0 / 80.0;
 
 /// Draws one posterior sample a row, [B, 1, H, W].
 pub(super) fn sample(batch: &mut Batch<'_>, o: &SamplerOptions) -> Result<Tensor, PosteriorError> {
@@ -61,8 +61,7 @@ fn prior_only(
     let end = |from: f64| (from * FINISH_RATIO).max(smallest);
     let grids: Vec<_> = from.iter().map(|&f| karras(f, end(f), steps)).collect();
     let (net, rngs, mut progress) = batch.net_and_rngs();
-    reverse_prior(net, x, &grids, rngs, || progress.tick())
-        .ok_or(PosteriorError::Cancelled)
+    reverse_prior(net, x, &grids, rngs, || progress.tick()).ok_or(PosteriorError::Cancelled)
 }
 
 /// x_rho ~ p(x_rho | x_0, y) by Matheron's rule: z = x_0 + rho xi and e ~ N(0, 1 - rho^2 W W^T) are
@@ -75,7 +74,8 @@ fn condition(batch: &mut Batch<'_>, x0: &Tensor, rho: &[f64]) -> Tensor {
     let residual = batch.residual(&z);
     let mut innovation: DataVectors = Vec::with_capacity(residual.len());
     for (g, r) in residual.iter().enumerate() {
-        let (s2, rows) = (batch.groups[g].likelihood.s2.shallow_clone(), batch.groups[g].rows.clone());
+        let (s2, rows) =
+            (batch.groups[g].likelihood.s2.shallow_clone(), batch.groups[g].rows.clone());
         // Only the group's own streams advance.
         let shape = [s2.size()[0]];
         let e = normal(&mut batch.rngs[rows.clone()], &shape, x0.device()).to_kind(Kind::Double);

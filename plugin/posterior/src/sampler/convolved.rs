@@ -25,7 +25,8 @@ pub(super) fn sample(batch: &mut Batch<'_>, o: &SamplerOptions) -> Result<Tensor
         let v = sde.noise_level(t).powi(2);
         // dx = -g^2 s dt + g dw in the scaled variable, where g^2 = dv/dt.
         let g2dt = (sde.diffusion(t) / sde.mu(t)).powi(2) * dt;
-        let d = batch.net().denoise(&x, &level_tensor(&vec![v.sqrt(); batch.rngs.len()], x.device()));
+        let d =
+            batch.net().denoise(&x, &level_tensor(&vec![v.sqrt(); batch.rngs.len()], x.device()));
         let score = (&d - &x) / v + likelihood_score(batch, &x, v);
         x += score * g2dt;
         // The last step is the mean alone (Song et al. 2021, appendix G).

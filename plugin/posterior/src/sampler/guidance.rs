@@ -3,17 +3,19 @@
 //! p(y | x_t) is approximated by N(W D, 1 + W C W^T) with C = sigma^2 dD/dx the covariance of x_0
 //! given x_t (second-order Tweedie). It is exact for a Gaussian prior.
 
+use std::rc::Rc;
+
 use tch::{Kind, Tensor};
 
-use super::batch::{Batch, DataVectors};
+use super::batch::{Batch, DataVectors, Group};
 use crate::error::PosteriorError;
+use crate::likelihood::Preconditioner;
 use crate::score::Linearized;
 
 /// Row sums of a b, [B, 1] f64, one tensor a group.
 fn dot(a: &DataVectors, b: &DataVectors) -> DataVectors {
-    let sum = |(a, b): (&Tensor, &Tensor)| {
-        (a * b).sum_dim_intlist([1i64].as_slice(), true, Kind::Double)
-    };
+    let sum =
+        |(a, b): (&Tensor, &Tensor)| (a * b).sum_dim_intlist([1i64].as_slice(), true, Kind::Double);
     a.iter().zip(b).map(sum).collect()
 }
 
@@ -83,16 +85,15 @@ pub(super) fn guide(
     Ok(guided)
 }
 
-/// (1 + W C W^T)^-1 of every group at its noise level.
-fn preconditioners(batch: &Batch<'_>, levels: &[f64]) -> Result<DataVectors, PosteriorError> {
-    let mut inverses = Vec::with_capacity(batch.groups.len());
-    for group in &batch.groups {
-        let inverse = group.likelihood.preconditioner(levels[group.rows.start])?;
-        inverses.push(inverse.shallow_clone());
-    }
-    Ok(inverses)
+/// The preconditioner of every group at its noise level.
+fn preconditioners(
+    batch: &Batch<'_>,
+    levels: &[f64],
+) -> Result<Vec<Rc<Preconditioner>>, PosteriorError> {
+    let of = |group: &Group| group.likelihood.preconditioner(levels[group.rows.start]);
+    batch.groups.iter().map(of).collect()
 }
 
-fn apply_each(matrices: &DataVectors, vectors: &DataVectors) -> DataVectors {
-    matrices.iter().zip(vectors).map(|(m, v)| v.matmul(m)).collect()
+fn apply_each(preconditioners: &[Rc<Preconditioner>], vectors: &DataVectors) -> DataVectors {
+    preconditioners.iter().zip(vectors).map(|(m, v)| m.apply(v)).collect()
 }

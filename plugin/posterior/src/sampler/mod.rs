@@ -148,6 +148,8 @@ fn finite(image: &Tensor) -> Result<Vec<f32>, String> {
     let values = Vec::<f32>::try_from(image.flatten(0, -1)).map_err(|e| e.to_string())?;
     match values.iter().position(|v| !v.is_finite()) {
         None => Ok(values),
-        Some(at) => Err(format!("the sample left the finite numbers (pixel {at} is {})", values[at])),
+        Some(at) => {
+            Err(format!("the sample left the finite numbers (pixel {at} is {})", values[at]))
+        }
     }
 }

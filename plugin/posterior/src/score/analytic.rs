@@ -126,7 +126,8 @@ impl GaussianMixture {
         let column = weights.reshape([-1, 1, 1]);
         let mean = (&means * &column).sum_dim_intlist([0i64].as_slice(), false, Kind::Float);
         let spread = (&means - &mean).fft_fft2(None::<&[i64]>, [-2, -1], "ortho").abs().square();
-        let power = ((&powers + spread) * &column).sum_dim_intlist([0i64].as_slice(), false, Kind::Float);
+        let power =
+            ((&powers + spread) * &column).sum_dim_intlist([0i64].as_slice(), false, Kind::Float);
         Ok(Self { log_weights: weights.log(), means, powers, mean, power })
     }
 
@@ -148,8 +149,11 @@ impl GaussianMixture {
 impl Denoiser for GaussianMixture {
     fn denoise(&self, x: &Tensor, sigma: &Tensor) -> Tensor {
         let r = self.log_responsibilities(x, sigma).exp().to_kind(Kind::Float);
-        (self.components(x, sigma) * r.unsqueeze(-1).unsqueeze(-1))
-            .sum_dim_intlist([1i64].as_slice(), true, Kind::Float)
+        (self.components(x, sigma) * r.unsqueeze(-1).unsqueeze(-1)).sum_dim_intlist(
+            [1i64].as_slice(),
+            true,
+            Kind::Float,
+        )
     }
 
     /// J = (1 / sigma^2) (E[C_k] + Cov_k[D_k]) with C_k / sigma^2 the Wiener filter of component k
@@ -165,7 +169,8 @@ impl Denoiser for GaussianMixture {
         Linearized::new(value, move |u| {
             let s2 = sigma.square().reshape([-1, 1, 1, 1]);
             let within = wiener(&u.expand_as(&deviation), &powers, &sigma);
-            let overlap = (&deviation * u).sum_dim_intlist([-2i64, -1].as_slice(), true, Kind::Float);
+            let overlap =
+                (&deviation * u).sum_dim_intlist([-2i64, -1].as_slice(), true, Kind::Float);
             sum(&((within + overlap / s2 * &deviation) * &r))
         })
     }

@@ -39,12 +39,22 @@ impl Preconditioning {
 
 /// The U-Net's answer F(c_in x, c_noise), [B, 1, H, W].
 ///
-/// The network sees the scaled image and an asinh-compressed copy: a galaxy's core is a hundred
-/// times brighter than its arms, and would otherwise own every normalisation.
-pub fn network(config: &UnetConfig, p: &Parameters, x: &Tensor, c: &Preconditioning) -> Tensor {
+/// The network sees three copies of the image. c_in x is EDM's. An asinh-compressed copy: a
+/// galaxy's core is a hundred times brighter than its arms, and would otherwise own every
+/// normalisation. asinh(x / sigma): at a small sigma the noise that F must return is c_in x times
+/// sigma_d / sigma, an amplification of hundreds that a normalised net gets wrong by a bias of the
+/// sky; here the noise comes in at its own size.
+pub fn network(
+    config: &UnetConfig,
+    p: &Parameters,
+    x: &Tensor,
+    sigma: &Tensor,
+    c: &Preconditioning,
+) -> Tensor {
     let scaled = x * &c.c_in;
     let compressed = (&scaled * COMPRESSION).asinh();
-    unet::forward(config, p, &Tensor::cat(&[scaled, compressed], 1), &c.c_noise)
+    let in_noise = (x / sigma.to_kind(Kind::Float).reshape([-1, 1, 1, 1])).asinh();
+    unet::forward(config, p, &Tensor::cat(&[scaled, compressed, in_noise], 1), &c.c_noise)
 }
 
 /// A trained U-Net as a denoiser.
@@ -65,7 +75,7 @@ pub struct UnetDenoiser {
 impl Denoiser for UnetDenoiser {
     fn denoise(&self, x: &Tensor, sigma: &Tensor) -> Tensor {
         let c = Preconditioning::new(sigma, self.sigma_d);
-        let f = network(&self.config, &self.parameters, x, &c);
+        let f = network(&self.config, &self.parameters, x, sigma, &c);
         x * &c.c_skip + f * &c.c_out
     }
 

@@ -124,7 +124,8 @@ impl PriorModel {
         let (bytes, metadata) = read(path)?;
         let in_file = |e: PosteriorError| model_error(path, e.to_string());
         metadata.check_prior().map_err(in_file)?;
-        let file = SafeTensors::deserialize(&bytes).map_err(|e| model_error(path, e.to_string()))?;
+        let file =
+            SafeTensors::deserialize(&bytes).map_err(|e| model_error(path, e.to_string()))?;
         let denoiser = build(&file, &metadata, device, precision).map_err(in_file)?;
         let sha256 = hex(&Sha256::digest(&bytes));
         Ok(Self { metadata, denoiser, sha256, path: path.to_owned() })
@@ -149,7 +150,11 @@ impl Metadata {
         }
         if self.image_size.iter().any(|n| !(1..=MAX_SIZE).contains(n)) {
             let need = format!("1 to {MAX_SIZE} rows and columns");
-            return Err(PosteriorError::config("image_size", need, format!("{:?}", self.image_size)));
+            return Err(PosteriorError::config(
+                "image_size",
+                need,
+                format!("{:?}", self.image_size),
+            ));
         }
         if !(self.pixel_scale_arcsec > 0.0 && self.pixel_scale_arcsec.is_finite()) {
             let got = self.pixel_scale_arcsec;
@@ -210,7 +215,10 @@ fn build(
             let mut parameters = Parameters::default();
             for name in file.names() {
                 if let Some(short) = name.strip_prefix(WEIGHTS) {
-                    parameters.insert(short, to_tensor(name, &file.tensor(name).map_err(weights_error(name))?)?);
+                    parameters.insert(
+                        short,
+                        to_tensor(name, &file.tensor(name).map_err(weights_error(name))?)?,
+                    );
                 }
             }
             parameters.check(&unet.layout())?;
@@ -218,8 +226,14 @@ fn build(
                 config: unet.clone(),
                 parameters: parameters.to(device, precision.kind()),
                 sigma_d: *sigma_d,
-                mean: fetch("mean", &[1, h, w])?.squeeze_dim(0).to_device(device).to_kind(Kind::Float),
-                power: fetch("power", &[1, h, w])?.squeeze_dim(0).to_device(device).to_kind(Kind::Float),
+                mean: fetch("mean", &[1, h, w])?
+                    .squeeze_dim(0)
+                    .to_device(device)
+                    .to_kind(Kind::Float),
+                power: fetch("power", &[1, h, w])?
+                    .squeeze_dim(0)
+                    .to_device(device)
+                    .to_kind(Kind::Float),
             })
         }
     })
@@ -295,8 +309,7 @@ pub fn write_tensors(
         })
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| model_error(path, e.to_string()))?;
-    let bytes =
-        serialize(views, Some(metadata)).map_err(|e| model_error(path, e.to_string()))?;
+    let bytes = serialize(views, Some(metadata)).map_err(|e| model_error(path, e.to_string()))?;
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
     let partial = PathBuf::from(partial);
@@ -305,13 +318,16 @@ pub fn write_tensors(
     std::fs::rename(&partial, path).map_err(io)
 }
 
+/// Tensors with their names, in the order of the file.
+pub type NamedTensors = Vec<(String, Tensor)>;
+
 /// Reads named tensors and string metadata written by [`write_tensors`].
 ///
 /// # Errors
 /// As [`PriorModel::load`].
 pub fn read_tensors(
     path: &Path,
-) -> Result<(HashMap<String, String>, Vec<(String, Tensor)>), PosteriorError> {
+) -> Result<(HashMap<String, String>, NamedTensors), PosteriorError> {
     let io = |source| PosteriorError::Io { path: path.to_owned(), source };
     let bytes = std::fs::read(path).map_err(io)?;
     let fail = |e: safetensors::SafeTensorError| model_error(path, e.to_string());

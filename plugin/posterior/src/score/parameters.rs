@@ -21,6 +21,11 @@ impl Parameters {
         self.tensors.get(name).expect("because the layout was checked when the network was built")
     }
 
+    /// The tensor called `name`, if there is one.
+    pub fn find(&self, name: &str) -> Option<&Tensor> {
+        self.tensors.get(name)
+    }
+
     /// Adds or replaces a tensor.
     pub fn insert(&mut self, name: impl Into<String>, tensor: Tensor) {
         self.tensors.insert(name.into(), tensor);

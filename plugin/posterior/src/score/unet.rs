@@ -43,8 +43,8 @@ impl Default for UnetConfig {
     }
 }
 
-/// Channels at full resolution going in: the scaled image and its compressed copy.
-const INPUTS: i64 = 2;
+/// Channels at full resolution going in, see [`super::edm::network`].
+const INPUTS: i64 = 3;
 
 impl UnetConfig {
     /// Checks that the sizes fit each other and an image of `size` pixels.
@@ -56,7 +56,8 @@ impl UnetConfig {
             Err(PosteriorError::config(format!("unet.{what}"), need, got))
         };
         let sane = |n: i64| (1..=4096).contains(&n);
-        if self.widths.is_empty() || self.widths.len() > 8 || !self.widths.iter().all(|&w| sane(w)) {
+        if self.widths.is_empty() || self.widths.len() > 8 || !self.widths.iter().all(|&w| sane(w))
+        {
             return fail("widths", "1 to 8 positive widths".into(), format!("{:?}", self.widths));
         }
         if !sane(self.group) || self.widths.iter().any(|w| w % self.group != 0) {
@@ -78,7 +79,11 @@ impl UnetConfig {
         }
         let divisor = 1usize << self.widths.len();
         if size.iter().any(|n| n % divisor != 0 || *n == 0) {
-            return fail("widths", format!("an image size divisible by {divisor}"), format!("{size:?}"));
+            return fail(
+                "widths",
+                format!("an image size divisible by {divisor}"),
+                format!("{size:?}"),
+            );
         }
         Ok(())
     }
@@ -133,7 +138,7 @@ fn block_layout(l: &mut LayoutBuilder, name: &str, width: i64, embedding: i64) {
 /// Evaluates the U-Net.
 ///
 /// # Shapes
-/// x [B, 2, H, W], c_noise [B] (about -1.5 to 1); the result is [B, 1, H, W] f32. The arithmetic is in the kind
+/// x [B, 3, H, W], c_noise [B] (about -1.5 to 1); the result is [B, 1, H, W] f32. The arithmetic is in the kind
 /// of the parameters (f32 or bf16).
 pub fn forward(config: &UnetConfig, p: &Parameters, x: &Tensor, c_noise: &Tensor) -> Tensor {
     let net = Net { config, p };
@@ -162,11 +167,8 @@ pub fn forward(config: &UnetConfig, p: &Parameters, x: &Tensor, c_noise: &Tensor
             h = net.block(&format!("up{i}.{block}"), &h, &level);
         }
         if i > 0 {
-            let up = h.upsample_nearest2d(
-                [2 * h.size()[2], 2 * h.size()[3]],
-                None::<f64>,
-                None::<f64>,
-            );
+            let up =
+                h.upsample_nearest2d([2 * h.size()[2], 2 * h.size()[3]], None::<f64>, None::<f64>);
             h = net.conv(&format!("up{i}.resample"), &up, 1);
         }
     }
@@ -213,7 +215,8 @@ impl Net<'_> {
     }
 
     fn block(&self, name: &str, x: &Tensor, level: &Tensor) -> Tensor {
-        let h = self.conv(&format!("{name}.conv0"), &self.norm(&format!("{name}.norm0"), x).silu(), 1);
+        let h =
+            self.conv(&format!("{name}.conv0"), &self.norm(&format!("{name}.norm0"), x).silu(), 1);
         let film = self.linear(&format!("{name}.level"), level).unsqueeze(2).unsqueeze(3);
         let film = film.chunk(2, 1);
         let h = self.norm(&format!("{name}.norm1"), &h) * (&film[0] + 1.0) + &film[1];
