@@ -1,7 +1,7 @@
 //! `build`, `check` and `test`. All in the release profile, so that libtorch's C++ shim is compiled once.
 
 use crate::error::Result;
-use crate::process::{cargo, run, timed};
+use crate::process::{cargo, release_dir, root, run, timed};
 use crate::setup::{self, Libtorch, Options};
 use crate::{abi, deps, header, layout};
 
@@ -42,6 +42,8 @@ pub(crate) fn test() -> Result<()> {
     timed("tests", || {
         let mut cargo = cargo("test");
         libtorch.apply(&mut cargo);
+        cargo.env("PELLUCID_PLUGIN", release_dir().join("libpellucid.so"));
+        cargo.env("PELLUCID_MODELS", root().join("packaging/models"));
         run(cargo.args(["--release", "--workspace", "--no-fail-fast"]))
     })?;
     Ok(())
