@@ -141,6 +141,24 @@ impl GaussianLikelihood {
     }
 }
 
+impl GaussianLikelihood {
+    /// Posterior mean [H, W] under the stationary Gaussian of the prior's mean and power: where the
+    /// reverse SDE starts. At sigma_max the mean of x_t is that of the posterior, not zero; starting
+    /// at zero left the brightest modes 0.04 posterior sigma short at low signal-to-noise.
+    ///
+    /// # Errors
+    /// As [`GaussianLikelihood::preconditioner`].
+    pub fn gaussian_mean(&self, denoiser: &dyn Denoiser) -> Result<Tensor, PosteriorError> {
+        let (mean, power) = (denoiser.mean(), denoiser.power());
+        let unlimited = 1e3 * power.max().double_value(&[]).sqrt();
+        let r = &self.y - self.w.mv(&mean.reshape([-1])).to_kind(Kind::Double);
+        let u = self.preconditioner(unlimited)?.apply(&r.unsqueeze(0)).to_kind(Kind::Float);
+        let pulled = u.matmul(&self.w).reshape(mean.size());
+        let spectrum = pulled.fft_fft2(None::<&[i64]>, [-2, -1], "ortho") * power;
+        Ok(mean + spectrum.fft_ifft2(None::<&[i64]>, [-2, -1], "ortho").real())
+    }
+}
+
 /// Whitened rows [m, n] f32 (for x in flux units) and values [m] f32 of one exposure.
 fn whiten(exposure: &Exposure, geometry: &Geometry) -> Result<(Tensor, Tensor), PosteriorError> {
     let nx = geometry.nx;

@@ -111,6 +111,18 @@ impl<'a> Batch<'a> {
         normal(&mut self.rngs, &shape, device)
     }
 
+    /// Each row's posterior mean under the prior's Gaussian approximation, [B, 1, H, W].
+    pub fn gaussian_means(&self) -> Result<Tensor, PosteriorError> {
+        let [c, h, w] = self.image_shape();
+        let mut parts = Vec::with_capacity(self.groups.len());
+        for group in &self.groups {
+            let mean = group.likelihood.gaussian_mean(&*self.model.denoiser)?;
+            parts
+                .push(mean.reshape([1, c, h, w]).expand([group.rows.len() as i64, c, h, w], false));
+        }
+        Ok(Tensor::cat(&parts, 0))
+    }
+
     /// One value a row, from the row's likelihood.
     pub fn per_row(&self, f: impl Fn(&GaussianLikelihood) -> f64) -> Vec<f64> {
         let mut values = vec![0.0; CPU_BATCH];

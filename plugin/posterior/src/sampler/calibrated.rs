@@ -29,7 +29,7 @@ pub(super) fn sample(batch: &mut Batch<'_>, o: &SamplerOptions) -> Result<Tensor
     let bottom: Vec<f64> = rho.iter().map(|&r| r.max(smallest)).collect();
     batch.steps_total = o.steps + sweeps * o.sweep_steps + o.finish_steps;
 
-    let mut x = batch.noise() * largest;
+    let mut x = batch.gaussian_means()? + batch.noise() * largest;
     let grids: Vec<Vec<f64>> = bottom.iter().map(|&b| geometric(largest, b, o.steps)).collect();
     let level = |i: usize| -> Vec<f64> { grids.iter().map(|grid| grid[i]).collect() };
     let mut solver = Multistep::default();
