@@ -18,8 +18,8 @@ const TOLERANCE: f64 = 0.1;
 /// Factor on the prior's amplitudes when directions are judged: one galaxy's core or arm holds more
 /// power at a frequency than the average galaxy.
 const AMPLITUDE_MARGIN: f64 = 4.0;
-/// Directions of the first attempt.
-const FIRST_RANK: i64 = 320;
+/// Directions added at a time.
+const BLOCK: i64 = 192;
 /// Probes that estimate what an attempt left out.
 const PROBES: i64 = 8;
 
@@ -72,17 +72,28 @@ fn scale_by_prior(w: &Tensor, power: &Tensor) -> Tensor {
     Tensor::cat(&scaled, 0).reshape([-1, height * width])
 }
 
-/// An orthonormal basis [m, k] of the range of B up to the tolerance; `None` when it is not worth
-/// having.
+/// An orthonormal basis [m, k] of the range of B up to the tolerance, grown block by block; `None`
+/// when it is not worth having.
 fn range(b: &Tensor) -> Result<Option<Tensor>, PosteriorError> {
     let (m, n) = b.size2()?;
-    let mut rank = FIRST_RANK;
-    while rank + PROBES < 3 * m / 4 {
-        let omega = gaussian(n, rank);
-        let start = orthonormal(&b.matmul(&omega))?;
-        // One subspace iteration: the spectrum falls slowly where dithers overlap.
-        let q = orthonormal(&b.matmul(&b.tr().matmul(&start)))?;
-        let probe = b.matmul(&gaussian(n, PROBES));
+    let probe = b.matmul(&gaussian(n, PROBES, u64::MAX));
+    let mut basis: Option<Tensor> = None;
+    let mut rank = 0;
+    while rank + BLOCK + PROBES < 3 * m / 4 {
+        let outside = |y: &Tensor| match &basis {
+            Some(q) => y - q.matmul(&q.tr().matmul(y)),
+            None => y.shallow_clone(),
+        };
+        let start = orthonormal(&outside(&b.matmul(&gaussian(n, BLOCK, rank as u64))))?;
+        // One subspace iteration: the spectrum falls slowly where dithers overlap. Twice outside the
+        // basis: once leaves rounding errors of the size of the strongest direction.
+        let block = outside(&b.matmul(&b.tr().matmul(&start)));
+        let block = orthonormal(&outside(&orthonormal(&block)?))?;
+        let q = match &basis {
+            Some(q) => Tensor::cat(&[q, &block], 1),
+            None => block,
+        };
+        rank += BLOCK;
         let left = &probe - q.matmul(&q.tr().matmul(&probe));
         // E |R omega|^2 = |R|_F^2: the Frobenius norm bounds the spectral one, and is spread over
         // the directions left out; a tenth of them is the effective number of a falling spectrum.
@@ -91,7 +102,7 @@ fn range(b: &Tensor) -> Result<Option<Tensor>, PosteriorError> {
         if (frobenius2 / directions).sqrt() < TOLERANCE {
             return Ok(Some(q));
         }
-        rank = rank * 5 / 4;
+        basis = Some(q);
     }
     if m > n {
         return Ok(Some(orthonormal(b)?));
@@ -104,10 +115,10 @@ fn orthonormal(a: &Tensor) -> Result<Tensor, PosteriorError> {
     Ok(Tensor::f_linalg_qr(a, "reduced")?.0)
 }
 
-/// Standard normal test matrix, the same for the same shape.
-fn gaussian(rows: i64, columns: i64) -> Tensor {
+/// Standard normal test matrix, the same for the same arguments.
+fn gaussian(rows: i64, columns: i64, stream: u64) -> Tensor {
     let mut values = vec![0f32; (rows * columns) as usize];
-    SampleRng::new(0x5eed, columns as u64).fill_normal(&mut values);
+    SampleRng::new(0x5eed, stream).fill_normal(&mut values);
     Tensor::from_slice(&values).reshape([rows, columns])
 }
 
@@ -130,7 +141,7 @@ mod tests {
         let k2 = k.square().unsqueeze(1) + k.square().unsqueeze(0);
         (
             Tensor::stack(&rows, 0),
-            gaussian(m, 1).squeeze_dim(1),
+            gaussian(m, 1, 1).squeeze_dim(1),
             (k2 + 4.0).pow_tensor_scalar(-1.5) * 100.0,
         )
     }
