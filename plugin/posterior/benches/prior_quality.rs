@@ -9,8 +9,9 @@ mod shared;
 use pellucid_scene::{SceneConfig, galaxy};
 use shared::morphology::{NAMES, ks_distance, measure};
 use shared::report::{Report, Target};
-use shared::shipped::{prior, samples};
+use shared::shipped::{argument, prior, samples};
 
+/// Samples and scenes, unless `--samples N` says otherwise.
 const COUNT: usize = 512;
 /// Scenes of the training seed beyond the training and validation sets.
 const FIRST_FRESH_SCENE: u64 = 1_000_000;
@@ -20,12 +21,13 @@ fn main() {
     let model = prior();
     let flux_scale = model.metadata.flux_scale.expect("a prior trained at a known flux scale");
     let n = model.metadata.image_size[0];
-    let drawn = samples(&model, COUNT, 77);
+    let count = argument("--samples").and_then(|v| v.parse().ok()).unwrap_or(COUNT);
+    let drawn = samples(&model, count, 77);
     let flat = Vec::<f32>::try_from(drawn.flatten(0, -1)).expect("a vector");
     let mine: Vec<_> = flat.chunks(n * n).map(|image| measure(image, n)).collect();
     let config = SceneConfig { size: n, ..SceneConfig::default() };
     let fresh = |first: u64| -> Vec<_> {
-        (first..first + COUNT as u64)
+        (first..first + count as u64)
             .map(|k| {
                 let scene = galaxy(&config, 1, k).mapv(|v| v / flux_scale as f32);
                 measure(scene.as_slice().expect("a standard layout"), n)
