@@ -177,6 +177,11 @@ fn a_sample_does_not_depend_on_its_batch() {
     assert_eq!(alone, image(&full, 4), "in a full batch");
     let mixed = [slot(&other, 1, 0), slot(&one, 9, 4), slot(&other, 1, 1), slot(&one, 9, 5)];
     assert_eq!(alone, image(&mixed, 1), "next to another job");
+    // rho below the net's smallest level: guided all the way, which its neighbours are not.
+    let sharp = likelihood(&prior, 0.1, 1e-8);
+    let with_sharp = [slot(&sharp, 2, 0), slot(&one, 9, 4), slot(&sharp, 2, 1)];
+    assert_eq!(alone, image(&with_sharp, 1), "next to sharper data");
+    assert_eq!(image(&[slot(&sharp, 2, 1)], 0), image(&with_sharp, 2), "sharp data");
 }
 
 #[test]

@@ -12,12 +12,19 @@ use super::batch::{Batch, DataVectors};
 use super::guidance::guide;
 use super::solver::{Multistep, geometric, karras, level_tensor, reverse_prior};
 use crate::error::PosteriorError;
+use crate::likelihood::GaussianLikelihood;
 use crate::rng::normal;
+use crate::score::model_file::PriorModel;
 
 /// Margin between rho and the level at which 1 - rho^2 W W^T turns singular.
 const RHO_MARGIN: f64 = 0.95;
 /// The prior-only stages end this far below rho, or at the net's smallest level.
 const FINISH_RATIO: f64 = 1.0 / 80.0;
+
+/// Whether rho lies at or below the net's smallest level, where there is no room for sweeps.
+pub(super) fn is_sharp(model: &PriorModel, likelihood: &GaussianLikelihood) -> bool {
+    RHO_MARGIN * likelihood.largest_rho() <= model.metadata.sde.noise_range()[0]
+}
 
 /// Draws one posterior sample a row, [B, 1, H, W].
 pub(super) fn sample(batch: &mut Batch<'_>, o: &SamplerOptions) -> Result<Tensor, PosteriorError> {

@@ -129,6 +129,16 @@ pub fn run(
     if slots.is_empty() || slots.len() > CPU_BATCH {
         return Err(PosteriorError::config("slots", format!("1 to {CPU_BATCH}"), slots.len()));
     }
+    // Data sharper than the net's smallest level take another path through the sampler. In one
+    // batch with others they would make a sample depend on its neighbours.
+    let sharp = |slot: &Slot| {
+        options.kind == SamplerKind::Calibrated && calibrated::is_sharp(model, &slot.likelihood)
+    };
+    let (first, second): (Vec<usize>, Vec<usize>) =
+        (0..slots.len()).partition(|&i| sharp(&slots[i]) == sharp(&slots[0]));
+    if !second.is_empty() {
+        return run_apart(model, slots, [first, second], options, observer);
+    }
     let _no_grad = tch::no_grad_guard();
     let mut batch = batch::Batch::new(model, slots, observer);
     let x = match options.kind {
@@ -142,6 +152,34 @@ pub fn run(
         network_seconds: batch.network_seconds(),
         total_seconds: started.elapsed().as_secs_f64(),
     })
+}
+
+/// Runs two parts of the slots one after the other; outcomes come in the slots' order.
+fn run_apart(
+    model: &PriorModel,
+    slots: &[Slot],
+    parts: [Vec<usize>; 2],
+    options: &SamplerOptions,
+    observer: &mut dyn Observer,
+) -> Result<BatchOutcome, PosteriorError> {
+    let mut placed = Vec::with_capacity(slots.len());
+    let mut joint = BatchOutcome {
+        slots: Vec::new(),
+        network_evaluations: 0,
+        network_seconds: 0.0,
+        total_seconds: 0.0,
+    };
+    for part in parts {
+        let chosen: Vec<Slot> = part.iter().map(|&i| slots[i].clone()).collect();
+        let outcome = run(model, &chosen, options, observer)?;
+        joint.network_evaluations += outcome.network_evaluations;
+        joint.network_seconds += outcome.network_seconds;
+        joint.total_seconds += outcome.total_seconds;
+        placed.extend(part.into_iter().zip(outcome.slots));
+    }
+    placed.sort_by_key(|(i, _)| *i);
+    joint.slots = placed.into_iter().map(|(_, outcome)| outcome).collect();
+    Ok(joint)
 }
 
 fn finite(image: &Tensor) -> Result<Vec<f32>, String> {

@@ -14,12 +14,12 @@ pub fn geometric(from: f64, to: f64, steps: usize) -> Vec<f64> {
     (0..=steps).map(|i| from * (ratio * i as f64 / steps as f64).exp()).collect()
 }
 
-/// The grid of Karras et al. 2022 (eq. 5) with exponent 7: `steps` + 1 levels, closer together
-/// towards `to` than in the unit of `from`, but less so than a geometric grid.
+/// The grid of Karras et al. 2022 (eq. 5) with exponent 7: `steps` + 1 levels from `from` to `to`,
+/// less crowded towards `to` than a geometric grid.
 ///
 /// The prior-only stages use it. Close to their start the unknown x_0 varies most, and plug-in
-/// steps lose (1 - q^2)^2 of that variance each; a geometric grid over two decades loses 12 % at
-/// high signal-to-noise where this one loses 1 % with the same number of steps.
+/// steps lose (1 - q^2)^2 of that variance each. At high signal-to-noise three sweeps of 10 steps on
+/// a geometric grid over two decades gave 0.89 of the exact variance (`tests/sampler.rs`).
 pub fn karras(from: f64, to: f64, steps: usize) -> Vec<f64> {
     const EXPONENT: f64 = 7.0;
     let (a, b) = (from.powf(1.0 / EXPONENT), to.powf(1.0 / EXPONENT));
