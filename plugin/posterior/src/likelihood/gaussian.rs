@@ -143,8 +143,9 @@ impl GaussianLikelihood {
 
 impl GaussianLikelihood {
     /// Posterior mean [H, W] under the stationary Gaussian of the prior's mean and power: where the
-    /// reverse SDE starts. At sigma_max the mean of x_t is that of the posterior, not zero; starting
-    /// at zero left the brightest modes 0.04 posterior sigma short at low signal-to-noise.
+    /// reverse SDE starts. At sigma_max the mean of x_t is that of the posterior, not zero. For one
+    /// mode of prior variance 400 and noise variance 30, 25 guided steps down from zero at
+    /// sigma_max = 50 end 0.04 posterior sigma short.
     ///
     /// # Errors
     /// As [`GaussianLikelihood::preconditioner`].
