@@ -87,6 +87,10 @@ pub struct Ranges {
     pub barred: f64,
     /// Share of galaxies with companions.
     pub companions: f64,
+    /// Share of galaxies with an unresolved nucleus.
+    pub nucleus: f64,
+    /// Share of frames with an unresolved source elsewhere.
+    pub star: f64,
 }
 
 impl Default for SceneConfig {
@@ -107,6 +111,8 @@ impl Default for Ranges {
             core: 1.0,
             barred: 0.5,
             companions: 0.2,
+            nucleus: 0.2,
+            star: 0.08,
         }
     }
 }

@@ -90,6 +90,12 @@ impl Galaxy {
                 galaxy.companions.push(companion(rng, &frame));
             }
         }
+        if rng.random_bool(ranges.nucleus) {
+            galaxy.clumps.push(nucleus(rng, &frame));
+        }
+        if rng.random_bool(ranges.star) {
+            galaxy.clumps.push(star(rng, &frame));
+        }
         galaxy
     }
 }
@@ -405,5 +411,27 @@ fn companion(rng: &mut impl Rng, frame: &Frame) -> Spheroid {
         a4: 0.0,
         core: frame.core,
         truncation,
+    }
+}
+
+/// Standard deviation of an unresolved source, pixels: what a pixel's own size leaves of a point, and the half pixel
+/// that drizzling adds.
+const UNRESOLVED: std::ops::Range<f64> = 0.4..0.6;
+
+/// An active nucleus or a nuclear star cluster.
+fn nucleus(rng: &mut impl Rng, frame: &Frame) -> Clump {
+    Clump {
+        flux: frame.flux * LogNormal::new(0.04, 0.4, 0.005, 0.3).draw(rng),
+        offset: [0, 1].map(|_| normal(rng, 0.0, 0.25).clamp(-0.7, 0.7)),
+        sigma: rng.random_range(UNRESOLVED),
+    }
+}
+
+/// A star in the foreground, or a compact source next to the galaxy, anywhere in the frame.
+fn star(rng: &mut impl Rng, frame: &Frame) -> Clump {
+    Clump {
+        flux: frame.flux * LogNormal::new(0.05, 0.4, 0.005, 0.4).draw(rng),
+        offset: [0, 1].map(|_| rng.random_range(-0.95..0.95) * frame.reach),
+        sigma: rng.random_range(UNRESOLVED),
     }
 }

@@ -22,6 +22,9 @@ mod render;
 mod spheroid;
 mod texture;
 
+/// Number of the population: it changes when `galaxy(config, seed, k)` of the default configuration does.
+pub const POPULATION: u32 = 2;
+
 pub use clump::Clump;
 pub use config::{LogNormal, Ranges, SceneConfig};
 pub use disc::{Arms, Bar, Disc, Lopsided, Patches, Ring};

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use indicatif::ProgressBar;
 use pellucid_posterior::score::model_file::{read_tensors, write_tensors};
-use pellucid_scene::{SceneConfig, galaxy};
+use pellucid_scene::{POPULATION, SceneConfig, galaxy};
 use sha2::{Digest, Sha256};
 use tch::{Kind, Tensor};
 
@@ -74,7 +74,7 @@ impl Bank {
         let digest = hash.finalize();
         let hex: String = digest[..8].iter().map(|b| format!("{b:02x}")).collect();
         let description = format!(
-            "{count} simulated scenes {size}x{size}, seed {seed}, first {first}, flux scale {flux_scale} e-/s, sha256 {hex}"
+            "{count} simulated scenes {size}x{size} of population {POPULATION}, seed {seed}, first {first}, flux scale {flux_scale} e-/s, sha256 {hex}"
         );
         Self { pixels, count, size, description }
     }
@@ -146,8 +146,8 @@ fn cache_path(
     count: usize,
     flux_scale: f64,
 ) -> PathBuf {
-    let version = env!("CARGO_PKG_VERSION");
-    folder.join(format!("scenes-{version}-{size}-{seed}-{first}-{count}-{flux_scale}.safetensors"))
+    let name = format!("scenes{POPULATION}-{size}-{seed}-{first}-{count}-{flux_scale}.safetensors");
+    folder.join(name)
 }
 
 fn average(images: &[Tensor]) -> Tensor {

@@ -4,7 +4,7 @@ use pellucid_posterior::sde::Sde;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use crate::bank::Bank;
 
@@ -25,14 +25,21 @@ impl NoiseLevels {
         Self { median, spread, range: sde.noise_range() }
     }
 
-    fn draw(&self, rng: &mut ChaCha8Rng) -> f64 {
-        loop {
-            let z: f64 = StandardNormal.sample(rng);
-            let level = self.median * (self.spread * z).exp();
-            if (self.range[0]..=self.range[1]).contains(&level) {
-                return level;
-            }
-        }
+    /// `count` levels, one from each of as many equally likely intervals, [count] f32: a batch that
+    /// covers the levels evenly has a less noisy gradient (Kingma et al. 2021, arXiv 2107.00630,
+    /// appendix I.1).
+    fn draw(&self, rng: &mut ChaCha8Rng, count: usize) -> Tensor {
+        let shift: f64 = rng.random();
+        let u: Vec<f64> = (0..count).map(|k| (k as f64 + shift) / count as f64).collect();
+        let edges = self.range.map(|level| (level / self.median).ln() / self.spread);
+        let [low, high] = Vec::<f64>::try_from(Tensor::from_slice(&edges).special_ndtr())
+            .expect("because it holds two f64")[..]
+        else {
+            unreachable!("because two edges went in")
+        };
+        let quantile = Tensor::from_slice(&u) * (high - low) + low;
+        let level = (quantile.special_ndtri() * self.spread).exp() * self.median;
+        level.clamp(self.range[0], self.range[1]).to_kind(Kind::Float)
     }
 }
 
@@ -54,17 +61,15 @@ impl Batch {
         rng.set_stream(step);
         let area = bank.size * bank.size;
         let mut x0 = Vec::with_capacity(size * area);
-        let mut sigma = Vec::with_capacity(size);
         for _ in 0..size {
             let scene = bank.scene(rng.random_range(0..bank.count));
             push_symmetry(&mut x0, scene, bank.size, rng.random_range(0..8));
-            sigma.push(levels.draw(&mut rng) as f32);
         }
         let z: Vec<f32> = (0..size * area).map(|_| StandardNormal.sample(&mut rng)).collect();
         let shape = [size as i64, 1, bank.size as i64, bank.size as i64];
         Self {
             x0: Tensor::from_slice(&x0).reshape(shape),
-            sigma: Tensor::from_slice(&sigma),
+            sigma: levels.draw(&mut rng, size),
             z: Tensor::from_slice(&z).reshape(shape),
         }
     }
@@ -98,6 +103,20 @@ mod tests {
             assert_eq!(sorted, scene);
             assert!(!seen.contains(&out));
             seen.push(out);
+        }
+    }
+
+    #[test]
+    fn levels_follow_the_cut_normal_distribution() {
+        let sde = Sde::Ve { sigma_min: 0.1, sigma_max: 10.0 };
+        let levels = NoiseLevels::new(&sde, 0.5, 1.5);
+        let drawn = levels.draw(&mut ChaCha8Rng::seed_from_u64(1), 4000);
+        let drawn = Vec::<f32>::try_from(drawn).unwrap();
+        assert!(drawn.iter().all(|s| (0.1..=10.0).contains(s)));
+        // scipy.stats.truncnorm.cdf(log(x / 0.5) / 1.5, log(0.2) / 1.5, log(20) / 1.5) at x = 0.25, 0.5, 2.
+        for (x, expected) in [(0.25, 0.21588), (0.5, 0.42894), (2.0, 0.81473)] {
+            let below = drawn.iter().filter(|&&s| s <= x).count() as f64 / 4000.0;
+            assert!((below - expected).abs() < 1e-3, "{x}: {below}, expected {expected}");
         }
     }
 

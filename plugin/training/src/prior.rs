@@ -30,6 +30,10 @@ use crate::{checkpoint, sheet};
 const LOG_EVERY: u64 = 50;
 /// Validation images.
 const VALIDATION: usize = 256;
+/// Smallest noise level of a prior, network units: a twentieth of the noise of a deep exposure at the
+/// default flux scale. Below it a net learns nothing about galaxies, and its offset of the empty
+/// sky, in units of sigma, takes the longest to train away.
+const SMALLEST_LEVEL: f64 = 0.005;
 /// Images on the sheet of samples.
 const SHEET: usize = 32;
 
@@ -135,9 +139,9 @@ struct Run {
 /// [`TrainingError`] naming what failed; the last checkpoint stays usable.
 pub fn run(args: PriorArgs) -> Result<(), TrainingError> {
     let sde = match args.sde.as_str() {
-        "vp" => Sde::Vp { beta_min: 0.1, beta_max: 20.0, epsilon: 1e-5 },
-        "tsve" => Sde::Tsve { sigma_min: 0.002, sigma_max: 50.0, t_star: 0.6, beta: 15.0 },
-        _ => Sde::Ve { sigma_min: 0.002, sigma_max: 50.0 },
+        "vp" => Sde::Vp { beta_min: 0.1, beta_max: 20.0, epsilon: 2e-4 },
+        "tsve" => Sde::Tsve { sigma_min: SMALLEST_LEVEL, sigma_max: 50.0, t_star: 0.6, beta: 15.0 },
+        _ => Sde::Ve { sigma_min: SMALLEST_LEVEL, sigma_max: 50.0 },
     };
     let unet = UnetConfig {
         widths: args.widths.clone(),
@@ -382,7 +386,6 @@ pub fn draw(
 ) -> Tensor {
     let shape = [1, size[0] as i64, size[1] as i64];
     let [low, high] = sde.noise_range();
-    let low = low.max(0.005);
     let mut rngs: Vec<_> = (0..count as u64).map(|k| SampleRng::new(seed, first + k)).collect();
     let x = normal(&mut rngs, &shape, Device::Cpu) * high;
     let grids = vec![geometric(high, low, steps); count];
