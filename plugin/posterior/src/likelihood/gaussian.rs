@@ -10,6 +10,7 @@ use pellucid_exposure::{Exposure, Geometry, ModelGrid};
 use tch::{Device, Kind, Tensor};
 
 use super::compress::{Compressed, compress};
+use super::preconditioner::{Bands, Preconditioner};
 use crate::error::PosteriorError;
 use crate::score::Denoiser;
 
@@ -30,31 +31,8 @@ pub struct GaussianLikelihood {
     pub s2_max: f64,
     /// Used pixels of all exposures.
     pub pixels: usize,
-    device: Device,
-    /// Rows of W in the real Fourier basis, [k, f], and the prior's power there, [f].
-    spectrum: Tensor,
-    power: Tensor,
+    bands: Bands,
     preconditioners: RefCell<HashMap<u64, Rc<Preconditioner>>>,
-}
-
-/// Directions that the preconditioner couples; the weaker ones are taken to be independent.
-const COUPLED: i64 = 512;
-
-/// An approximate (1 + W C W^T)^-1: dense in the strongest directions, diagonal in the others,
-/// which a PSF leaves at other frequencies.
-#[derive(Debug)]
-pub struct Preconditioner {
-    dense: Tensor,
-    diagonal: Tensor,
-}
-
-impl Preconditioner {
-    /// The product with every row of v [B, k] f64.
-    pub fn apply(&self, v: &Tensor) -> Tensor {
-        let (coupled, weak) = (self.dense.size()[0], self.diagonal.size()[0]);
-        let strong = v.narrow(1, 0, coupled).matmul(&self.dense);
-        Tensor::cat(&[strong, v.narrow(1, coupled, weak) * &self.diagonal], 1)
-    }
 }
 
 impl GaussianLikelihood {
@@ -96,16 +74,13 @@ impl GaussianLikelihood {
     }
 
     fn from_whitened(c: Compressed, power: &Tensor, pixels: usize, device: Device) -> Self {
-        let (spectrum, power) = real_spectrum(&c.w, power);
         Self {
+            bands: Bands::new(&c.w, power).to(device),
             w: c.w.to_device(device),
             y: c.y.to_device(device),
             s2_max: c.s2.max().double_value(&[]),
             s2: c.s2.to_device(device),
             pixels,
-            device,
-            spectrum: spectrum.to_device(device),
-            power: power.to_device(device),
             preconditioners: RefCell::default(),
         }
     }
@@ -115,8 +90,7 @@ impl GaussianLikelihood {
         1.0 / self.s2_max.sqrt().max(f64::MIN_POSITIVE)
     }
 
-    /// (1 + W C W^T)^-1 with C the stationary Gaussian approximation of Cov[x_0 | x_sigma]: power
-    /// sigma^2 P / (sigma^2 + P). Kept for the next sample of the job.
+    /// The preconditioner at a noise level, kept for the next sample of the job.
     ///
     /// # Errors
     /// [`PosteriorError::Torch`] when the factorisation fails.
@@ -124,18 +98,7 @@ impl GaussianLikelihood {
         if let Some(known) = self.preconditioners.borrow().get(&sigma.to_bits()) {
             return Ok(known.clone());
         }
-        let s2 = sigma * sigma;
-        let c = &self.power * s2 / (&self.power + s2);
-        let k = self.w.size()[0];
-        let coupled = k.min(COUPLED);
-        let strong = self.spectrum.narrow(0, 0, coupled) * c.sqrt();
-        let gram = strong.matmul(&strong.tr()).to_kind(Kind::Double);
-        let gram = gram + Tensor::eye(coupled, (Kind::Double, self.device));
-        let weak = self.spectrum.narrow(0, coupled, k - coupled).square().mv(&c);
-        let preconditioner = Rc::new(Preconditioner {
-            dense: gram.f_linalg_cholesky(false)?.cholesky_inverse(false),
-            diagonal: (weak.to_kind(Kind::Double) + 1.0).reciprocal(),
-        });
+        let preconditioner = Rc::new(self.bands.preconditioner(sigma)?);
         self.preconditioners.borrow_mut().insert(sigma.to_bits(), preconditioner.clone());
         Ok(preconditioner)
     }
@@ -216,23 +179,4 @@ fn matrix64(a: &Array2<f64>) -> Tensor {
     let standard = a.as_standard_layout();
     let values = standard.as_slice().expect("because the layout is standard");
     Tensor::from_slice(values).reshape([m as i64, n as i64])
-}
-
-/// Rows of W [k, H W] in an orthonormal real Fourier basis, [k, f], and the power there, [f]: for a
-/// stationary C, W C W^T = spectrum diag(power) spectrum^T.
-fn real_spectrum(w: &Tensor, power: &Tensor) -> (Tensor, Tensor) {
-    let (height, width) = power.size2().expect("because a power spectrum is [H, W]");
-    let half = width / 2 + 1;
-    let spectrum = w.reshape([-1, height, width]).fft_rfft2(None::<&[i64]>, [-2, -1], "ortho");
-    // Columns 1..(W-1)/2 stand for their mirror images too.
-    let mut multiplicity = vec![2f32; half as usize];
-    multiplicity[0] = 1.0;
-    if width % 2 == 0 {
-        multiplicity[half as usize - 1] = 1.0;
-    }
-    let weighted = spectrum * Tensor::from_slice(&multiplicity).sqrt();
-    let flat = |t: Tensor| t.reshape([-1, height * half]);
-    let basis = Tensor::cat(&[flat(weighted.real()), flat(weighted.imag())], 1).contiguous();
-    let p = power.narrow(1, 0, half).reshape([-1]);
-    (basis, Tensor::cat(&[&p, &p], 0))
 }

@@ -3,7 +3,9 @@
 mod compress;
 mod flux_scale;
 mod gaussian;
+mod preconditioner;
 
 pub use flux_scale::estimate_flux_scale;
+pub use gaussian::GaussianLikelihood;
 pub(crate) use gaussian::factorise;
-pub use gaussian::{GaussianLikelihood, Preconditioner};
+pub use preconditioner::Preconditioner;

@@ -22,9 +22,8 @@ fn dot(a: &DataVectors, b: &DataVectors) -> DataVectors {
 /// The guided denoised image D* = D + C W^T u with (1 + W C W^T) u = y - W D, by `iterations`
 /// preconditioned conjugate-gradient steps.
 ///
-/// A network's Jacobian is not symmetric positive: where p^T q <= p^T p, so that p^T W C W^T p <= 0,
-/// a row stops and keeps what it has (the preconditioned start if that was the first step). Such
-/// breakdowns are counted.
+/// A network's Jacobian is not symmetric positive: where p^T W C W^T p <= 0, a row stops and keeps
+/// what it has (the preconditioned start if that was the first step). Such breakdowns are counted.
 ///
 /// # Shapes
 /// x [B, 1, H, W]; levels holds B noise levels.
@@ -46,20 +45,24 @@ pub(super) fn guide(
     let mut rs = dot(&r, &s);
     let mut active = vec![true; levels.len()];
     for iteration in 0..iterations {
-        let cp = covariance(&at, &batch.adjoint(&p));
-        let q: DataVectors = batch.apply(&cp).iter().zip(&p).map(|(wc, p)| wc + p).collect();
-        let (pq, pp) = (dot(&p, &q), dot(&p, &p));
+        let pulled = batch.adjoint(&p);
+        let cp = covariance(&at, &pulled);
+        // p^T q = p^T p + (W^T p)^T C (W^T p): the last iteration needs no W.
+        let curvature =
+            (pulled * &cp).sum_dim_intlist([1i64, 2, 3].as_slice(), false, Kind::Double);
+        let curvature = Vec::<f64>::try_from(curvature)?;
+        let pp = dot(&p, &p);
         let mut step = vec![0.0; levels.len()];
         for (g, group) in batch.groups.iter().enumerate() {
             let column = |t: &Tensor| Vec::<f64>::try_from(t.flatten(0, -1));
-            let (pq, pp, rs) = (column(&pq[g])?, column(&pp[g])?, column(&rs[g])?);
+            let (pp, rs) = (column(&pp[g])?, column(&rs[g])?);
             for row in group.rows.clone() {
                 if !active[row] {
                     continue;
                 }
                 batch.cg_iterations[row] += 1;
-                if pq[row] > pp[row] {
-                    step[row] = rs[row] / pq[row];
+                if curvature[row] > 0.0 {
+                    step[row] = rs[row] / (pp[row] + curvature[row]);
                     continue;
                 }
                 active[row] = false;
@@ -71,12 +74,13 @@ pub(super) fn guide(
             }
         }
         let steps = Tensor::from_slice(&step).to_device(x.device());
-        guided += cp * steps.to_kind(Kind::Float).reshape([-1, 1, 1, 1]);
+        guided += &cp * steps.to_kind(Kind::Float).reshape([-1, 1, 1, 1]);
         if iteration + 1 == iterations || !active.contains(&true) {
             break;
         }
         let steps = steps.unsqueeze(1);
-        r = r.iter().zip(&q).map(|(r, q)| r - &steps * q).collect();
+        let q = batch.apply(&cp).into_iter().zip(&p).map(|(wc, p)| wc + p);
+        r = r.iter().zip(q).map(|(r, q)| r - &steps * q).collect();
         s = apply_each(&precondition, &r);
         let rs_next = dot(&r, &s);
         p = (0..p.len()).map(|g| &s[g] + &p[g] * (&rs_next[g] / &rs[g])).collect();
