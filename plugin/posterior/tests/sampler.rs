@@ -146,17 +146,18 @@ fn the_bias_integral_is_two_thirds_where_noise_equals_signal() {
     assert!((convolved_variance_ratio(1.0, 1.0) - 2.0 / 3.0).abs() < 1e-6);
 }
 
-/// The reference sampler must show the bias of its approximation. 128 x 256 pixels: the standard
-/// error is 0.8 %, Euler-Maruyama's own bias at 1000 steps below 1 %.
+/// The reference sampler must show the bias of its approximation. 160 x 256 pixels: the standard
+/// error is 0.7 %, Euler-Maruyama's own bias at 1000 steps below 1 %.
 #[test]
 fn convolved_samples_show_the_closed_form_bias() {
     for (c, r) in [(1.0, 1.0), (1.0, 0.25)] {
         let prior = white(c, VE);
         let l = likelihood(&prior, 0.5, r);
-        let samples = draw(&prior, &l, &SamplerOptions::new(SamplerKind::Convolved), 128);
+        let samples = draw(&prior, &l, &SamplerOptions::new(SamplerKind::Convolved), 160);
         let ratio = moments(&samples).1 / (c * r / (c + r));
         let expected = convolved_variance_ratio(c, r);
-        assert!((ratio / expected - 1.0).abs() < 0.025, "r = {r}: {ratio}, closed form {expected}");
+        println!("r = {r}: variance ratio {ratio:.4}, closed form {expected:.4}");
+        assert!((ratio / expected - 1.0).abs() < 0.02, "r = {r}: {ratio}, closed form {expected}");
     }
 }
 
@@ -182,6 +183,8 @@ fn a_sample_does_not_depend_on_its_batch() {
     let with_sharp = [slot(&sharp, 2, 0), slot(&one, 9, 4), slot(&sharp, 2, 1)];
     assert_eq!(alone, image(&with_sharp, 1), "next to sharper data");
     assert_eq!(image(&[slot(&sharp, 2, 1)], 0), image(&with_sharp, 2), "sharp data");
+    let out = sampler::run(&prior, &with_sharp, &options, &mut Patient).unwrap();
+    assert_eq!(out.slots.iter().map(|s| s.sweeps).collect::<Vec<_>>(), [0, 1, 0], "their sweeps");
 }
 
 #[test]

@@ -52,9 +52,18 @@ impl Report {
         }));
     }
 
-    /// Writes the JSON file, when one was asked for.
+    /// Writes the JSON file, when one was asked for; exits with 1 when a target was missed.
     pub fn finish(self) {
-        let Some(path) = self.json else { return };
+        let missed = self.rows.iter().filter(|row| row["pass"] == false).count();
+        self.write();
+        if missed > 0 {
+            println!("{missed} of {} figures missed their targets", self.rows.len());
+            std::process::exit(1);
+        }
+    }
+
+    fn write(&self) {
+        let Some(path) = &self.json else { return };
         let commit = Command::new("git").args(["rev-parse", "HEAD"]).output();
         let commit = commit.map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned());
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
@@ -63,6 +72,6 @@ impl Report {
             "machine": format!("{} cores, {}", cores, std::env::consts::ARCH), "rows": self.rows,
         });
         let text = serde_json::to_string_pretty(&report).expect("because the report is plain JSON");
-        std::fs::write(&path, text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        std::fs::write(path, text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     }
 }

@@ -69,6 +69,9 @@ pub struct Cost {
     pub cg_iterations: Vec<usize>,
     /// Per sample, iterations stopped because the network's Jacobian was not positive there.
     pub cg_breakdowns: Vec<usize>,
+    /// Per sample, split-Gibbs sweeps after the guidance; 0 where the data are sharper than the prior's smallest
+    /// noise level, or in the `convolved` mode.
+    pub sweeps: Vec<usize>,
 }
 
 /// Fit, flags and cost of a job.

@@ -27,12 +27,7 @@ impl<'a> Whitener<'a> {
         let places: Vec<_> = used.iter().map(|i| (i / nx, i % nx)).collect();
         let sigma: Vec<f64> = places.iter().map(|&p| exposure.variance[p].sqrt()).collect();
         let factor = match &exposure.noise_correlation {
-            Some(noise) => {
-                let m = used.len() as i64;
-                let covariance = noise.covariance(&places, &sigma);
-                let values: Vec<f64> = covariance.into_iter().collect();
-                Some(factorise(&Tensor::from_slice(&values).f_view([m, m])?, &exposure.id)?)
-            }
+            Some(noise) => Some(factorise(noise, &places, &sigma, &exposure.id)?),
             None => None,
         };
         Ok(Self { used, sigma, factor })

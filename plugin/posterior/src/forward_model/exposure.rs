@@ -80,7 +80,7 @@ impl ExposureOperator {
     }
 
     /// The used pixels of [B, ny, nx]: [B, m].
-    pub(super) fn mask(&self, y: &Tensor) -> Tensor {
+    pub(crate) fn mask(&self, y: &Tensor) -> Tensor {
         y.flatten(1, 2).index_select(1, &self.used)
     }
 

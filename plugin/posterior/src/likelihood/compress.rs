@@ -15,8 +15,9 @@ use crate::rng::SampleRng;
 /// Largest singular value of B that may be dropped, with [`AMPLITUDE_MARGIN`]: 0.06 % of the
 /// posterior variance for a direction of average power, 1 % for one with sixteen times as much.
 const TOLERANCE: f64 = 0.1;
-/// Factor on the prior's amplitudes when directions are judged: one galaxy's core or arm holds more
-/// power at a frequency than the average galaxy.
+/// Factor on the prior's amplitudes when directions are judged: one galaxy's arm holds more power at
+/// a frequency than the average galaxy. Where the prior's mean image is brighter than this many
+/// standard deviations, as in the cores, it sets the amplitude: galaxies vary by as much as they shine.
 const AMPLITUDE_MARGIN: f64 = 4.0;
 /// Directions added at a time.
 const BLOCK: i64 = 192;
@@ -34,12 +35,17 @@ pub struct Compressed {
     pub s2: Tensor,
 }
 
-/// Compresses W [m, n] (f32, whitened) and y [m]; `power` [H, W] is the prior's, H W = n.
+/// Compresses W [m, n] (f32, whitened) and y [m]; `mean` and `power` [H, W] are the prior's, H W = n.
 ///
 /// # Errors
 /// [`PosteriorError::Torch`] when a factorisation fails.
-pub fn compress(w: &Tensor, y: &Tensor, power: &Tensor) -> Result<Compressed, PosteriorError> {
-    let (w, y) = match range(&scale_by_prior(w, power))? {
+pub fn compress(
+    w: &Tensor,
+    y: &Tensor,
+    mean: &Tensor,
+    power: &Tensor,
+) -> Result<Compressed, PosteriorError> {
+    let (w, y) = match range(&scale_by_prior(w, mean, power))? {
         Some(q) => (q.tr().matmul(w), q.tr().matmul(y)),
         None => (w.shallow_clone(), y.shallow_clone()),
     };
@@ -54,19 +60,20 @@ pub fn compress(w: &Tensor, y: &Tensor, power: &Tensor) -> Result<Compressed, Po
     })
 }
 
-/// W C^(1/2) with the amplitude margin, [m, n].
-fn scale_by_prior(w: &Tensor, power: &Tensor) -> Tensor {
+/// W diag(a) C^(1/2), [m, n], with C stationary and a the local amplitude sqrt(margin^2 + mean^2 / variance).
+fn scale_by_prior(w: &Tensor, mean: &Tensor, power: &Tensor) -> Tensor {
     let (height, width) = power.size2().expect("because a power spectrum is [H, W]");
+    let variance = power.mean(Kind::Float).clamp_min(f64::from(f32::MIN_POSITIVE));
+    let local = (mean.square() / variance + AMPLITUDE_MARGIN * AMPLITUDE_MARGIN).sqrt();
     let images = w.reshape([-1, height, width]);
-    let amplitude = power.sqrt() * AMPLITUDE_MARGIN;
+    let amplitude = power.sqrt().narrow(1, 0, width / 2 + 1);
     // Chunks keep the complex intermediate small.
     let scaled: Vec<Tensor> = images
         .split(512, 0)
         .iter()
         .map(|part| {
-            let spectrum = part.fft_rfft2(None::<&[i64]>, [-2, -1], "ortho");
-            let half = amplitude.narrow(1, 0, width / 2 + 1);
-            (spectrum * half).fft_irfft2([height, width].as_slice(), [-2, -1], "ortho")
+            let spectrum = (part * &local).fft_rfft2(None::<&[i64]>, [-2, -1], "ortho");
+            (spectrum * &amplitude).fft_irfft2([height, width].as_slice(), [-2, -1], "ortho")
         })
         .collect();
     Tensor::cat(&scaled, 0).reshape([-1, height * width])
@@ -163,7 +170,7 @@ mod tests {
     #[test]
     fn compression_keeps_the_posterior() {
         let (w, y, power) = problem(900, 1024, 32);
-        let small = compress(&w, &y, &power).unwrap();
+        let small = compress(&w, &y, &power.zeros_like(), &power).unwrap();
         let rank = small.w.size()[0];
         assert!(rank < 700, "rank {rank}");
         let gram = small.w.to_kind(Kind::Double);

@@ -2,21 +2,19 @@
 
 use std::sync::Arc;
 
-use pellucid_exposure::{Exposure, Geometry, ModelGrid};
+use pellucid_exposure::{Exposure, ModelGrid};
+use tch::{Device, Kind};
 
 use crate::error::PosteriorError;
+use crate::forward_model::ForwardModel;
 use crate::score::Denoiser;
 
-/// Largest factor by which the estimate may leave the scale the prior was trained at.
-const MAX_FACTOR: f64 = 1e4;
-
-/// flux_scale (e-/s) at which the galaxy's summed flux equals that of the prior's mean image.
+/// flux_scale (unit of the exposures) at which the galaxy is as bright as the prior's mean image m:
+/// sum y / sum (A m), both over the used pixels, so that masks, cut-outs and chip edges cancel.
 ///
-/// The total over the model's footprint is the mean of the used pixels, weighted by inverse
-/// variance where they overlap, times the number of model pixels; flux_scale is its ratio to the
-/// sum of the prior's mean image. The total must stand three standard errors above zero;
+/// Exposures are weighted by their inverse mean variance. The sum must stand three standard errors above zero;
 /// otherwise that bound is used, so that noise cannot set the scale. A prior with a vanishing mean
-/// (a test field) has scale 1.
+/// (a test field), or whose mean the used pixels do not see, has scale 1.
 ///
 /// # Errors
 /// [`PosteriorError::Exposure`] from the geometry.
@@ -25,23 +23,24 @@ pub fn estimate_flux_scale(
     grid: &ModelGrid,
     denoiser: &dyn Denoiser,
 ) -> Result<f64, PosteriorError> {
-    let expected = denoiser.mean().sum(tch::Kind::Double).double_value(&[]);
-    if expected.abs() < 1e-9 {
+    let mean = denoiser.mean().to_device(Device::Cpu);
+    let shape = [1, 1, grid.ny as i64, grid.nx as i64];
+    let forward = ForwardModel::new(exposures, grid, Kind::Double, Device::Cpu)?;
+    let expected = forward.apply(&mean.to_kind(Kind::Double).reshape(shape))?;
+    let (mut observed, mut predicted, mut error2, mut weights) = (0f64, 0f64, 0f64, 0f64);
+    for ((exposure, operator), model) in exposures.iter().zip(forward.exposures()).zip(&expected) {
+        let model = Vec::<f64>::try_from(operator.mask(model).flatten(0, -1))?;
+        let nx = exposure.pixels.ncols();
+        let places = || operator.used().iter().map(|i| (i / nx, i % nx));
+        let variance: f64 = places().map(|p| exposure.variance[p]).sum();
+        let weight = model.len() as f64 / variance;
+        observed += weight * places().map(|p| exposure.pixels[p]).sum::<f64>();
+        predicted += weight * model.iter().sum::<f64>();
+        error2 += weight * weight * variance;
+        weights += weight * model.len() as f64;
+    }
+    if predicted.abs() < 1e-9 * weights {
         return Ok(1.0);
     }
-    let (mut total, mut weight) = (0.0, 0.0);
-    for exposure in exposures {
-        let used = Geometry::new(exposure, grid)?.used;
-        let nx = exposure.pixels.dim().1;
-        let pixel = |i: &usize| (i / nx, i % nx);
-        let mean = used.iter().map(|i| exposure.pixels[pixel(i)]).sum::<f64>() / used.len() as f64;
-        let variance = used.iter().map(|i| exposure.variance[pixel(i)]).sum::<f64>()
-            / (used.len() as f64).powi(2);
-        total += mean / variance;
-        weight += 1.0 / variance;
-    }
-    let error = weight.sqrt().recip();
-    let mean = (total / weight).max(3.0 * error);
-    let scale = mean * (grid.ny * grid.nx) as f64 / expected;
-    Ok(scale.abs().clamp(1.0 / MAX_FACTOR, MAX_FACTOR))
+    Ok(observed.max(3.0 * error2.sqrt()) / predicted.abs())
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use ndarray::Array2;
-use pellucid_exposure::{Exposure, Geometry, ModelGrid};
+use pellucid_exposure::{Exposure, Geometry, ModelGrid, NoiseCorrelation};
 use tch::{Device, Kind, Tensor};
 
 use super::compress::{Compressed, compress};
@@ -69,8 +69,8 @@ impl GaussianLikelihood {
             values.push(y);
         }
         let (w, y) = (Tensor::cat(&rows, 0), Tensor::cat(&values, 0));
-        let power = denoiser.power().to_device(Device::Cpu);
-        Ok(Self::from_whitened(compress(&w, &y, &power)?, &power, pixels, device))
+        let [mean, power] = [denoiser.mean(), denoiser.power()].map(|t| t.to_device(Device::Cpu));
+        Ok(Self::from_whitened(compress(&w, &y, &mean, &power)?, &power, pixels, device))
     }
 
     fn from_whitened(c: Compressed, power: &Tensor, pixels: usize, device: Device) -> Self {
@@ -135,8 +135,7 @@ fn whiten(exposure: &Exposure, geometry: &Geometry) -> Result<(Tensor, Tensor), 
         let w = a / sigma_column.unsqueeze(1).to_kind(Kind::Float);
         return Ok((w, (y / sigma_column).to_kind(Kind::Float)));
     };
-    let covariance = matrix64(&correlation.covariance(&at, &sigma));
-    let factor = factorise(&covariance, &exposure.id)?;
+    let factor = factorise(correlation, &at, &sigma, &exposure.id)?;
     let joint = Tensor::cat(&[a.to_kind(Kind::Double), y.unsqueeze(1)], 1);
     let white = factor.f_linalg_solve_triangular(&joint, false, true, false)?;
     let n = a.size()[1];
@@ -144,21 +143,27 @@ fn whiten(exposure: &Exposure, geometry: &Geometry) -> Result<(Tensor, Tensor), 
     Ok((white.narrow(1, 0, n).contiguous(), white.select(1, n).contiguous()))
 }
 
-/// Cholesky factor of a noise covariance.
+/// Cholesky factor L, L L^T = S, of the noise covariance of the pixels `at` (y, x) with standard
+/// deviations `sigma`.
 ///
 /// A correlation measured from pixels, and cut off where it drowns, is often just not positive: up
-/// to 1 % of white noise is added until it is.
-pub(crate) fn factorise(covariance: &Tensor, exposure: &str) -> Result<Tensor, PosteriorError> {
-    let mean = covariance.diagonal(0, 0, 1).mean(Kind::Double).double_value(&[]);
-    let eye = Tensor::eye(covariance.size()[0], (Kind::Double, Device::Cpu));
+/// to 1 % of white noise is added until it is, 1 % of each pixel's own variance.
+pub(crate) fn factorise(
+    correlation: &NoiseCorrelation,
+    at: &[(usize, usize)],
+    sigma: &[f64],
+    exposure: &str,
+) -> Result<Tensor, PosteriorError> {
+    let unit = matrix64(&correlation.covariance(at, &vec![1.0; at.len()]));
+    let eye = Tensor::eye(at.len() as i64, (Kind::Double, Device::Cpu));
     for white in [0.0, 1e-5, 1e-4, 1e-3, 1e-2] {
-        if let Ok(factor) = (covariance + &eye * (white * mean)).f_linalg_cholesky(false) {
+        if let Ok(factor) = (&unit + &eye * white).f_linalg_cholesky(false) {
             if white > 0.0 {
                 log::warn!(
                     "exposure {exposure}: the noise correlation is not positive definite; {white} of its variance was added as white noise"
                 );
             }
-            return Ok(factor);
+            return Ok(factor * Tensor::from_slice(sigma).unsqueeze(1));
         }
     }
     Err(PosteriorError::Numeric {

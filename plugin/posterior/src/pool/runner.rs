@@ -124,6 +124,12 @@ impl Runner for TorchRunner {
             flux_scale,
             self.device,
         )?;
+        if sampler::is_sharp(&model, &likelihood) {
+            log::warn!(
+                "the data are sharper than the smallest noise level of prior {}: no exact sweeps will correct the guidance; a smaller flux_scale avoids it",
+                spec.prior
+            );
+        }
         Ok(Prepared { model, likelihood: Rc::new(likelihood), flux_scale })
     }
 
@@ -196,6 +202,7 @@ fn cost(tally: &Tally, flux_scale: f64) -> Cost {
         sampling_seconds: tally.total_seconds,
         cg_iterations: count(|slot| slot.cg_iterations),
         cg_breakdowns: count(|slot| slot.cg_breakdowns),
+        sweeps: count(|slot| slot.sweeps),
     }
 }
 

@@ -57,7 +57,7 @@ impl Runner for Fake {
                 "sample: all fail" => Err("diverged".into()),
                 _ => Ok(vec![value(draw.spec.seed, draw.sample); 4]),
             };
-            SlotOutcome { image, cg_iterations: 0, cg_breakdowns: 0 }
+            SlotOutcome { image, cg_iterations: 0, cg_breakdowns: 0, sweeps: 0 }
         });
         Ok(BatchOutcome {
             slots: slots.collect(),

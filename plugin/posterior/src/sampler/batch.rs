@@ -31,6 +31,8 @@ pub(super) struct Batch<'a> {
     pub rngs: Vec<SampleRng>,
     pub cg_iterations: Vec<usize>,
     pub cg_breakdowns: Vec<usize>,
+    /// Split-Gibbs sweeps of every row.
+    pub sweeps: usize,
     /// Row of each slot.
     order: Vec<usize>,
     net: Counted<'a>,
@@ -71,6 +73,7 @@ impl<'a> Batch<'a> {
             rngs,
             cg_iterations: vec![0; CPU_BATCH],
             cg_breakdowns: vec![0; CPU_BATCH],
+            sweeps: 0,
             order,
             net: Counted::new(&*model.denoiser),
             observer,
@@ -178,6 +181,7 @@ impl<'a> Batch<'a> {
                 image,
                 cg_iterations: self.cg_iterations[row],
                 cg_breakdowns: self.cg_breakdowns[row],
+                sweeps: self.sweeps,
             })
             .collect()
     }

@@ -18,11 +18,12 @@ use crate::score::model_file::PriorModel;
 
 /// Margin between rho and the level at which 1 - rho^2 W W^T turns singular.
 const RHO_MARGIN: f64 = 0.95;
-/// The prior-only stages end this far below rho, or at the net's smallest level.
-const FINISH_RATIO: f64 = 1.0 / 80.0;
+/// A sweep's prior-only stage ends this far below rho, or at the net's smallest level: noise of level rho is added
+/// next, beside which the rest is nothing.
+const SWEEP_RATIO: f64 = 1.0 / 80.0;
 
 /// Whether rho lies at or below the net's smallest level, where there is no room for sweeps.
-pub(super) fn is_sharp(model: &PriorModel, likelihood: &GaussianLikelihood) -> bool {
+pub(crate) fn is_sharp(model: &PriorModel, likelihood: &GaussianLikelihood) -> bool {
     RHO_MARGIN * likelihood.largest_rho() <= model.metadata.sde.noise_range()[0]
 }
 
@@ -32,9 +33,14 @@ pub(super) fn sample(batch: &mut Batch<'_>, o: &SamplerOptions) -> Result<Tensor
     // Little data: rho would lie above the prior's largest level, where nothing is left to guide.
     let rho = batch.per_row(|l| (RHO_MARGIN * l.largest_rho()).min(0.5 * largest));
     // Data sharper than the net's smallest level: there is no room for sweeps below it.
-    let sweeps = if rho.iter().all(|&r| r > smallest) { o.sweeps } else { 0 };
+    let sharp = rho.iter().any(|&r| r <= smallest);
+    let sweeps = if sharp { 0 } else { o.sweeps };
     let bottom: Vec<f64> = rho.iter().map(|&r| r.max(smallest)).collect();
-    batch.steps_total = o.steps + sweeps * o.sweep_steps + o.finish_steps;
+    batch.steps_total = o.steps;
+    if !sharp {
+        batch.steps_total += sweeps * o.sweep_steps + o.finish_steps;
+    }
+    batch.sweeps = sweeps;
 
     let mut x = batch.gaussian_means()? + batch.noise() * largest;
     let grids: Vec<Vec<f64>> = bottom.iter().map(|&b| geometric(largest, b, o.steps)).collect();
@@ -46,26 +52,28 @@ pub(super) fn sample(batch: &mut Batch<'_>, o: &SamplerOptions) -> Result<Tensor
         x = solver.step(&x, guided, &level(i), &level(i + 1), &z);
         batch.tick()?;
     }
-    if rho.iter().any(|&r| r <= smallest) {
+    if sharp {
         // Guided all the way: the last step is the guided mean at the smallest level.
         return guide(batch, &x, &bottom, o.cg_iterations);
     }
     for _ in 0..sweeps {
-        let x0 = prior_only(batch, &x, &bottom, o.sweep_steps)?;
+        let x0 = prior_only(batch, &x, &bottom, SWEEP_RATIO, o.sweep_steps)?;
         x = condition(batch, &x0, &rho);
     }
-    prior_only(batch, &x, &bottom, o.finish_steps)
+    prior_only(batch, &x, &bottom, 0.0, o.finish_steps)
 }
 
-/// x_0 from the prior's reverse SDE, started at x with noise level `from`.
+/// x_0 from the prior's reverse SDE, started at x with noise level `from` and ended at `ratio` times
+/// that or at the net's smallest level.
 fn prior_only(
     batch: &mut Batch<'_>,
     x: &Tensor,
     from: &[f64],
+    ratio: f64,
     steps: usize,
 ) -> Result<Tensor, PosteriorError> {
     let smallest = batch.model.metadata.sde.noise_range()[0];
-    let end = |from: f64| (from * FINISH_RATIO).max(smallest);
+    let end = |from: f64| (from * ratio).max(smallest);
     let grids: Vec<_> = from.iter().map(|&f| karras(f, end(f), steps)).collect();
     let (net, rngs, mut progress) = batch.net_and_rngs();
     reverse_prior(net, x, &grids, rngs, || progress.tick()).ok_or(PosteriorError::Cancelled)

@@ -10,6 +10,8 @@ mod convolved;
 mod guidance;
 pub mod solver;
 
+pub(crate) use calibrated::is_sharp;
+
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::time::Instant;
@@ -89,6 +91,9 @@ pub struct SlotOutcome {
     pub cg_iterations: usize,
     /// Iterations stopped because the denoiser's Jacobian was not positive along the direction.
     pub cg_breakdowns: usize,
+    /// Split-Gibbs sweeps done: 0 where the data are sharper than the net's smallest level, and the
+    /// guidance's approximation stands uncorrected.
+    pub sweeps: usize,
 }
 
 /// A finished batch.

@@ -21,7 +21,7 @@ fn filter(x: &Tensor, gain: &Tensor) -> Tensor {
     spectrum.fft_ifft2(None::<&[i64]>, [-2, -1], "ortho").real()
 }
 
-fn checked_power(power: &Tensor, device: Device) -> Result<Tensor, PosteriorError> {
+pub(super) fn checked_power(power: &Tensor, device: Device) -> Result<Tensor, PosteriorError> {
     let least = power.min().double_value(&[]);
     if least < 0.0 {
         return Err(PosteriorError::Weights {
@@ -104,7 +104,7 @@ impl GaussianMixture {
     ) -> Result<Self, PosteriorError> {
         let k = weights.numel() as i64;
         let total = weights.sum(Kind::Double).double_value(&[]);
-        if weights.min().double_value(&[]) < 0.0 || total <= 0.0 {
+        if k == 0 || weights.min().double_value(&[]) < 0.0 || total <= 0.0 {
             return Err(PosteriorError::Weights {
                 name: "weights".into(),
                 need: "values >= 0 with a positive sum".into(),

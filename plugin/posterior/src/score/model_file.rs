@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use super::Denoiser;
-use super::analytic::{GaussianField, GaussianMixture};
+use super::analytic::{GaussianField, GaussianMixture, checked_power};
 use super::edm::UnetDenoiser;
 use super::parameters::Parameters;
 use super::unet::UnetConfig;
@@ -230,10 +230,7 @@ fn build(
                     .squeeze_dim(0)
                     .to_device(device)
                     .to_kind(Kind::Float),
-                power: fetch("power", &[1, h, w])?
-                    .squeeze_dim(0)
-                    .to_device(device)
-                    .to_kind(Kind::Float),
+                power: checked_power(&fetch("power", &[1, h, w])?.squeeze_dim(0), device)?,
             })
         }
     })
