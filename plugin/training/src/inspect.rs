@@ -47,7 +47,7 @@ pub struct SampleArgs {
     /// Seed of the samples
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Steps of the reverse SDE
+    /// Steps of the reverse SDE, before 6 restarts of 24 steps
     #[arg(long, default_value_t = 64)]
     steps: usize,
     /// Contact sheet (.png) or the samples as a tensor `samples` [count, size, size] (.safetensors)

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use pellucid_posterior::rng::{SampleRng, normal};
-use pellucid_posterior::sampler::solver::{geometric, reverse_prior};
+use pellucid_posterior::rng::SampleRng;
+use pellucid_posterior::sampler::solver::draw_prior;
 use pellucid_posterior::score::Denoiser;
 use pellucid_posterior::score::edm::UnetDenoiser;
 use pellucid_posterior::score::model_file::{
@@ -17,7 +17,7 @@ use pellucid_posterior::score::parameters::Parameters;
 use pellucid_posterior::score::unet::UnetConfig;
 use pellucid_posterior::sde::Sde;
 use serde_json::json;
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Kind, Tensor, no_grad};
 
 use crate::adam::Adam;
 use crate::bank::{Bank, Moments};
@@ -373,8 +373,8 @@ impl Run {
     }
 }
 
-/// Unconditional samples `first`..`first + count` of `seed`, [count, 1, H, W], by `steps`
-/// steps of the prior's reverse SDE.
+/// Samples `first`..`first + count` of the prior for `seed`, [count, 1, H, W], in `steps` steps and
+/// restarts.
 pub fn draw(
     net: &dyn Denoiser,
     sde: &Sde,
@@ -384,10 +384,6 @@ pub fn draw(
     first: u64,
     steps: usize,
 ) -> Tensor {
-    let shape = [1, size[0] as i64, size[1] as i64];
-    let [low, high] = sde.noise_range();
     let mut rngs: Vec<_> = (0..count as u64).map(|k| SampleRng::new(seed, first + k)).collect();
-    let x = normal(&mut rngs, &shape, Device::Cpu) * high;
-    let grids = vec![geometric(high, low, steps); count];
-    reverse_prior(net, &x, &grids, &mut rngs, || true).expect("because the observer never stops it")
+    draw_prior(net, sde, size, &mut rngs, steps)
 }

