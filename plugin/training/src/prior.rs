@@ -133,6 +133,36 @@ struct Run {
     log: File,
 }
 
+/// Sums over the steps between two lines of the log.
+struct Window {
+    started: Instant,
+    steps: u32,
+    loss: f64,
+    norm: f64,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self { started: Instant::now(), steps: 0, loss: 0.0, norm: 0.0 }
+    }
+}
+
+impl Window {
+    fn add(&mut self, loss: f64, norm: f64) {
+        self.steps += 1;
+        self.loss += loss;
+        self.norm += norm;
+    }
+
+    fn mean(&self, sum: f64) -> f64 {
+        sum / f64::from(self.steps)
+    }
+
+    fn steps_per_s(&self) -> f64 {
+        f64::from(self.steps) / self.started.elapsed().as_secs_f64()
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -160,7 +190,7 @@ pub fn run(args: PriorArgs) -> Result<(), TrainingError> {
     let log_path = args.run.join("log.jsonl");
     let log = OpenOptions::new().create(true).append(true).open(&log_path);
     let log = log.map_err(TrainingError::io(&log_path))?;
-    let adam = start(&args, &unet, &bank)?;
+    let adam = start(&args, &sde, &unet, &bank)?;
     let mut run = Run { args, sde, unet, bank, moments, levels, kind, adam, log };
     println!(
         "{} parameters, sigma_d {:.3}, {}",
@@ -172,10 +202,15 @@ pub fn run(args: PriorArgs) -> Result<(), TrainingError> {
 }
 
 /// Resumes the folder's checkpoint, or starts afresh.
-fn start(args: &PriorArgs, unet: &UnetConfig, bank: &Bank) -> Result<Adam, TrainingError> {
+fn start(
+    args: &PriorArgs,
+    sde: &Sde,
+    unet: &UnetConfig,
+    bank: &Bank,
+) -> Result<Adam, TrainingError> {
     let path = args.run.join("checkpoint.safetensors");
     if path.exists() {
-        let adam = checkpoint::load(&path, &identity(args, bank))?;
+        let adam = checkpoint::load(&path, &identity(args, sde, bank))?;
         adam.weights.check(&unet.layout())?;
         println!("resuming {} at step {}", path.display(), adam.step);
         return Ok(adam);
@@ -205,16 +240,19 @@ fn widened(tensor: Tensor, wanted: Option<Vec<i64>>) -> Tensor {
 }
 
 /// Settings that a resumed run must share with its checkpoint.
-fn identity(args: &PriorArgs, bank: &Bank) -> Vec<(&'static str, String)> {
+fn identity(args: &PriorArgs, sde: &Sde, bank: &Bank) -> Vec<(&'static str, String)> {
     vec![
         ("scenes", bank.description.clone()),
-        ("sde", args.sde.clone()),
+        ("sde", serde_json::to_string(&sde).expect("because an SDE is plain JSON")),
         ("seed", args.seed.to_string()),
         ("batch", args.batch.to_string()),
         ("precision", args.precision.clone()),
         ("noise", format!("{} {}", args.noise_median, args.noise_spread)),
         ("weighting", format!("{:?}", args.weighting)),
-        ("widths", format!("{:?} x {} blocks", args.widths, args.blocks)),
+        ("net", format!("{:?} x {}, {}", args.widths, args.blocks, args.attention_head)),
+        ("learning rate", format!("{} after {}", args.learning_rate, args.warm_up)),
+        ("clip", args.clip.to_string()),
+        ("average", args.average_half_life.to_string()),
     ]
 }
 
@@ -228,24 +266,22 @@ impl Run {
         let validation = self.validation_batch();
         let started = Instant::now();
         let limit = self.args.minutes.map(|m| Duration::from_secs_f64(60.0 * m));
-        let (mut window, mut loss_sum, mut norm_sum) = (Instant::now(), 0.0, 0.0);
+        let mut window = Window::default();
         while self.adam.step < self.args.steps {
             let (loss, norm) = self.step()?;
-            loss_sum += loss;
-            norm_sum += norm;
+            window.add(loss, norm);
             bar.inc(1);
             let step = self.adam.step;
             if step.is_multiple_of(LOG_EVERY) {
-                let n = LOG_EVERY as f64;
-                let rate = n * self.args.batch as f64 / window.elapsed().as_secs_f64();
                 let images = step * self.args.batch as u64;
-                bar.set_message(format!("loss {:.4}", loss_sum / n));
+                bar.set_message(format!("loss {:.4}", window.mean(window.loss)));
                 self.write_log(&json!({
-                    "step": step, "images": images, "loss": loss_sum / n,
-                    "gradient_norm": norm_sum / n, "learning_rate": self.learning_rate(),
-                    "images_per_s": rate,
+                    "step": step, "images": images, "loss": window.mean(window.loss),
+                    "gradient_norm": window.mean(window.norm),
+                    "learning_rate": self.learning_rate(),
+                    "images_per_s": window.steps_per_s() * self.args.batch as f64,
                 }))?;
-                (window, loss_sum, norm_sum) = (Instant::now(), 0.0, 0.0);
+                window = Window::default();
             }
             let out_of_time = limit.is_some_and(|l| started.elapsed() > l);
             if step.is_multiple_of(self.args.checkpoint_every)
@@ -253,7 +289,7 @@ impl Run {
                 || out_of_time
             {
                 self.keep(&validation)?;
-                window = Instant::now();
+                window = Window::default();
             }
             if out_of_time {
                 break;
@@ -308,7 +344,7 @@ impl Run {
     /// Checkpoint, validation loss, model file and a sheet of samples.
     fn keep(&mut self, validation: &Batch) -> Result<(), TrainingError> {
         let path = self.args.run.join("checkpoint.safetensors");
-        checkpoint::save(&path, &self.adam, &identity(&self.args, &self.bank))?;
+        checkpoint::save(&path, &self.adam, &identity(&self.args, &self.sde, &self.bank))?;
         let losses = self.validation_losses(validation);
         // The levels run from small to large over the batch: eight bands of equal width in ln sigma.
         let bands: Vec<f64> =
