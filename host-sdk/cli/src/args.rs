@@ -195,12 +195,28 @@ pub struct SimulateArgs {
     /// Camera and filter.
     #[arg(long, value_enum, default_value_t = InstrumentName::Wfc3irF160w)]
     pub instrument: InstrumentName,
-    /// Gaussian noise alone, or with cosmic rays and hot pixels (flagged in DQ above 3 sigma).
+    /// Gaussian noise alone, or a detector's with all its faults; its truth is written as well.
     #[arg(long, value_enum, default_value_t = NoiseName::Gaussian)]
     pub noise: NoiseName,
     /// Leave cosmic rays and hot pixels out of DQ.
     #[arg(long)]
     pub unflagged: bool,
+    /// Instead of one galaxy, expose N x N pixels of the chip to a blank field of faint galaxies and stars, to
+    /// train noise models on cutouts of it: `pellucid simulate --field 1014 --instrument wfc3ir-f160w
+    /// --noise cosmic-rays --exposures 4 --seed 1 -o DIR`. Needs no plugin. Writes truth_K.fits beside
+    /// exposure_K.fits (LIGHT, CRAYS, HOT: what the scene, cosmic rays and unknown hot pixels add to SCI),
+    /// psf.fits and sources.fits.
+    #[arg(long, value_name = "N", conflicts_with_all = ["scene", "snr", "size", "pixel_scale"])]
+    pub field: Option<usize>,
+    /// Galaxies and stars of the field, relative to the number counts; 0 leaves it empty.
+    #[arg(long, default_value_t = 1.0, value_name = "X", value_parser = not_negative, requires = "field")]
+    pub density: f64,
+    /// Leave the sky in the exposures; MDRIZSKY says how much.
+    #[arg(long)]
+    pub keep_sky: bool,
+    /// Exposure time (default: 600 s for wfc3ir, else 500 s).
+    #[arg(long, value_name = "SECONDS", value_parser = positive, allow_negative_numbers = true)]
+    pub exposure_time: Option<f64>,
     /// Scale the scene so that the brightest pixel of the exposures has this signal-to-noise ratio.
     #[arg(long, value_name = "X", value_parser = positive, allow_negative_numbers = true)]
     pub snr: Option<f64>,
@@ -244,7 +260,8 @@ pub enum InstrumentName {
 pub enum NoiseName {
     /// Sky, source and read noise.
     Gaussian,
-    /// With cosmic rays and hot pixels.
+    /// Cosmic rays (on wfc3ir what the ramp fit leaves), hot pixels, read noise by amplifier, stripes,
+    /// inter-pixel capacitance; cosmic rays above 3 sigma and known hot pixels are flagged in DQ.
     CosmicRays,
 }
 
@@ -290,6 +307,13 @@ fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(x) if x > 0.0 && x.is_finite() => Ok(x),
         _ => Err("needs a positive number".into()),
+    }
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(x) if x >= 0.0 && x.is_finite() => Ok(x),
+        _ => Err("needs a number that is not negative".into()),
     }
 }
 

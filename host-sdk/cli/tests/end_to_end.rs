@@ -131,3 +131,32 @@ fn simulated_exposures_are_what_prediction_says() {
     // The truth's pixels are twice as coarse as what was simulated: a little more than noise.
     assert!((0.7..1.6).contains(&reduced), "{reduced}");
 }
+
+#[test]
+fn cosmic_rays_are_simulated_flagged_and_known() {
+    if !support::engine("cosmic_rays_are_simulated_flagged_and_known") {
+        return;
+    }
+    let folder = Folder::new("cosmic");
+    let output = folder.path("sim").display().to_string();
+    let camera = ["--instrument", "acs-f814w", "--noise", "cosmic-rays"];
+    let size = ["--exposures", "2", "--size", "64", "--seed", "3", "-o", &output];
+    works(pellucid([&["simulate"], &camera[..], &size[..]].concat()));
+    let image = |name: &str, hdu: &str, version: i64| {
+        let mut file = FitsInput::open(&folder.path("sim").join(name)).unwrap();
+        let index = file.find(hdu, version).unwrap().index;
+        file.image_2d(index).unwrap()
+    };
+    for k in 1..=2 {
+        let exposure = format!("exposure_{k}.fits");
+        let [error, quality] = ["ERR", "DQ"].map(|hdu| image(&exposure, hdu, 1));
+        let rays = image("truth.fits", "CRAYS", k);
+        assert_eq!(rays.dim(), error.dim());
+        assert!(rays.iter().any(|v| *v > 0.0));
+        for (at, added) in rays.indexed_iter().filter(|(at, _)| quality[*at] as i32 & 4 == 0) {
+            let flagged = quality[at] as i32 & 4096 != 0;
+            let sigma = added / error[at];
+            assert!(flagged == (sigma > 3.0) || (sigma - 3.0).abs() < 1e-4, "{at:?}: {sigma}");
+        }
+    }
+}

@@ -8,7 +8,7 @@ use crate::clump::Clump;
 use crate::config::SceneConfig;
 use crate::disc::Disc;
 use crate::edge_on::EdgeOn;
-use crate::render::Canvas;
+use crate::render::{Canvas, Surface};
 use crate::spheroid::Spheroid;
 
 /// What a galaxy looks like.
@@ -70,6 +70,12 @@ impl Galaxy {
         oversample: usize,
     ) -> Array2<f32> {
         let mut canvas = Canvas::new(ny, nx, pixel_scale_relative, oversample, self.centre);
+        self.paint(&mut canvas);
+        canvas.into_image()
+    }
+
+    /// Draws the galaxy.
+    pub(crate) fn paint(&self, canvas: &mut impl Surface) {
         let bulge = self.bulge.as_ref().map(Spheroid::prepare);
         // Half of a bulge lies in front of the dust.
         let behind = |light: f32, depth: f32, x: f32, y: f32| {
@@ -100,7 +106,6 @@ impl Galaxy {
             let (centre, radius) = companion.extent();
             canvas.add(centre, radius, |x, y| companion.at(x, y));
         }
-        canvas.into_image()
     }
 }
 

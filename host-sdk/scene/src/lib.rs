@@ -1,4 +1,4 @@
-//! Simulated galaxies with the parameter distributions of COSMOS, and detector noise.
+//! Simulated galaxies with the parameter distributions of COSMOS, fields of them, and detector noise.
 //!
 //! A scene is a pure function of `(config, seed, k)`: [`Galaxy::draw`] draws the parameters of one
 //! galaxy, [`Galaxy::render`] draws it on a pixel grid. Sky is exactly zero and every profile
@@ -7,8 +7,9 @@
 //! Units: lengths are pixels of the model grid (0.03 arcsec by default), angles radians from +x
 //! towards +y, fluxes e-/s (F814W, zero point 25.94 AB), surface brightness e-/s per model pixel.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+pub mod field;
 pub mod noise;
 
 mod clump;

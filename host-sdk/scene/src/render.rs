@@ -2,6 +2,12 @@
 
 use ndarray::Array2;
 
+/// What a galaxy can be drawn on; positions are pixels of the model grid from the galaxy's centre.
+pub(crate) trait Surface {
+    /// Adds `light`, which is zero beyond `radius` of `centre`.
+    fn add(&mut self, centre: [f32; 2], radius: f32, light: impl Fn(f32, f32) -> f32);
+}
+
 /// A pixel grid around a galaxy; positions are pixels of the model grid from the galaxy's centre.
 pub(crate) struct Canvas {
     image: Array2<f32>,
@@ -30,10 +36,14 @@ impl Canvas {
         }
     }
 
-    /// Adds `light`, which is zero beyond `radius` of `centre`, averaged over each pixel.
-    ///
-    /// Sub-sample k of s lies at `i + (k + 0.5) / s - 0.5`.
-    pub(crate) fn add(&mut self, centre: [f32; 2], radius: f32, light: impl Fn(f32, f32) -> f32) {
+    pub(crate) fn into_image(self) -> Array2<f32> {
+        self.image
+    }
+}
+
+impl Surface for Canvas {
+    /// Averages over each pixel. Sub-sample k of s lies at `i + (k + 0.5) / s - 0.5`.
+    fn add(&mut self, centre: [f32; 2], radius: f32, light: impl Fn(f32, f32) -> f32) {
         let s = self.oversample;
         let (ny, nx) = self.image.dim();
         let step = self.scale / s as f32;
@@ -63,9 +73,5 @@ impl Canvas {
                 self.image[[i, j]] += sum * weight;
             }
         }
-    }
-
-    pub(crate) fn into_image(self) -> Array2<f32> {
-        self.image
     }
 }

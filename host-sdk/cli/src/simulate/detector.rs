@@ -1,33 +1,19 @@
-//! From light to counts: noise, cosmic rays, bad pixels.
+//! From light to counts.
 
 use ndarray::{Array2, Zip};
 use pellucid_host::HostError;
-use pellucid_scene::LogNormal;
-use pellucid_scene::noise::{CosmicRays, HotPixels, gaussian};
+use pellucid_host::fits::Region;
+use pellucid_scene::noise::{Exposed, Readout, dq, gaussian};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::instrument::Instrument;
 use crate::args::{NoiseName, SimulateArgs};
 
-/// DQ bits, as HST's.
-const BAD_PIXEL: i16 = 4;
-const HOT_PIXEL: i16 = 16;
-const COSMIC_RAY: i16 = 4096;
-/// Share of dead pixels in a stamp; they read zero.
+/// Share of dead pixels of a Gaussian exposure; they read zero.
 const DEAD: f64 = 0.004;
-/// Cosmic rays and hot pixels are flagged where they exceed this many sigma.
-const FLAGGED: f32 = 3.0;
-
-/// What a detector delivers, e-/s, background subtracted.
-pub struct Exposed {
-    /// SCI.
-    pub science: Array2<f32>,
-    /// ERR: rms of the Gaussian noise, from the noise-free image.
-    pub error: Array2<f32>,
-    /// DQ.
-    pub quality: Array2<i16>,
-}
+/// What `--unflagged` clears.
+const PARTICLES_AND_HEAT: i16 = dq::COSMIC_RAY | dq::RAMP_JUMP | dq::HOT | dq::WARM;
 
 /// Noise variance of a pixel of `light` e-/s: photons of source, sky and dark, and read noise.
 fn variance(instrument: &Instrument, light: f64) -> f64 {
@@ -54,53 +40,58 @@ pub fn factor_for_snr(instrument: &Instrument, peak: f64, snr: f64) -> Result<f6
     Ok(signal / peak)
 }
 
-/// Exposure `k` of noise-free light.
+/// Exposure `k` of noise-free light in a region of the chip.
 pub fn observe(
     instrument: &Instrument,
     light: &Array2<f32>,
+    region: &Region,
     args: &SimulateArgs,
     k: usize,
 ) -> Exposed {
-    let variance = light.mapv(|v| variance(instrument, f64::from(v)) as f32);
-    let error = variance.mapv(f32::sqrt);
-    let mut science = light + &gaussian(&variance, args.seed, k as u64);
-    let mut quality = Array2::<i16>::zeros(light.dim());
-    if args.noise == NoiseName::CosmicRays {
-        let typical = f64::from(error.iter().fold(f32::MAX, |m, v| m.min(*v)));
-        let signal = |median: f64, least: f64, most: f64| LogNormal {
-            median: median * typical,
-            dex: 0.4,
-            min: least * typical,
-            max: most * typical,
-        };
-        let rays = CosmicRays {
-            // About 3 % of the pixels are hit, as in a long exposure in low Earth orbit.
-            rate: 1.0 / 200.0,
-            length: LogNormal { median: 2.5, dex: 0.25, min: 1.0, max: 12.0 },
-            signal: signal(30.0, 4.0, 400.0),
-        };
-        let hot = HotPixels { fraction: 0.003, signal: signal(10.0, 4.0, 60.0) };
-        let tracks = rays.draw(light.dim(), args.seed, k as u64);
-        let warm = hot.draw(light.dim(), args.seed);
-        for (extra, bit) in [(&tracks, COSMIC_RAY), (&warm, HOT_PIXEL)] {
-            science += extra;
-            if !args.unflagged {
-                Zip::from(&mut quality)
-                    .and(extra)
-                    .and(&error)
-                    .for_each(|q, e, s| *q |= if *e > FLAGGED * s { bit } else { 0 });
-            }
+    let mut exposed = match args.noise {
+        NoiseName::Gaussian => white(instrument, light, args.seed, k),
+        NoiseName::CosmicRays => {
+            let readout = Readout {
+                seed: args.seed,
+                exposure: k as u64,
+                exposure_time_s: instrument.exposure_time,
+                corner: (region.y0, region.x0),
+            };
+            instrument.noise.expose(light, &readout)
         }
+    };
+    if args.unflagged {
+        exposed.quality.mapv_inplace(|q| q & !PARTICLES_AND_HEAT);
     }
-    let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
+    if args.keep_sky {
+        let sky = instrument.sky_e_per_s() as f32;
+        Zip::from(&mut exposed.science)
+            .and(&exposed.quality)
+            .for_each(|value, q| *value += if q & dq::BAD == 0 { sky } else { 0.0 });
+    }
+    exposed
+}
+
+/// Gaussian noise alone, and dead pixels.
+fn white(instrument: &Instrument, light: &Array2<f32>, seed: u64, k: usize) -> Exposed {
+    let variance = light.mapv(|v| variance(instrument, f64::from(v)) as f32);
+    let mut science = light + &gaussian(&variance, seed, k as u64);
+    let mut quality = Array2::<i16>::zeros(light.dim());
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream((2 << 32) + k as u64);
     Zip::from(&mut science).and(&mut quality).for_each(|value, q| {
         if rng.random::<f64>() < DEAD {
             *value = 0.0;
-            *q |= BAD_PIXEL;
+            *q |= dq::BAD;
         }
     });
-    Exposed { science, error, quality }
+    Exposed {
+        science,
+        error: variance.mapv(f32::sqrt),
+        quality,
+        cosmic_rays: Array2::zeros(light.dim()),
+        hot_pixels: Array2::zeros(light.dim()),
+    }
 }
 
 #[cfg(test)]
@@ -117,5 +108,18 @@ mod tests {
             assert!((found / snr - 1.0).abs() < 1e-12);
         }
         assert!(factor_for_snr(&instrument, 0.0, 5.0).is_err());
+    }
+
+    #[test]
+    fn both_kinds_of_noise_have_the_same_background() {
+        for name in [InstrumentName::AcsF814w, InstrumentName::Wfc3irF160w, InstrumentName::Plain] {
+            let instrument = Instrument::new(name);
+            let noise = &instrument.noise;
+            let background = instrument.sky_e_per_s() + noise.dark_e_per_s.unwrap();
+            assert!((background - instrument.background).abs() < 1e-9);
+            assert_eq!(noise.chip, instrument.chip);
+            let read = noise.read_noise.as_ref().unwrap().mean_rms_e();
+            assert!((read / instrument.read_noise - 1.0).abs() < 0.12, "{read}");
+        }
     }
 }

@@ -1,5 +1,9 @@
 //! Cameras: distortion, optics, detector.
 
+use pellucid_host::fits::Card;
+use pellucid_scene::field::FieldConfig;
+use pellucid_scene::noise::{DetectorNoise, ReadNoise};
+
 use crate::args::InstrumentName;
 
 /// What a simulated camera is.
@@ -32,6 +36,12 @@ pub struct Instrument {
     pub read_noise: f64,
     /// Default pixel scale of the model, arcsec.
     pub model_scale: f64,
+    /// What `--noise cosmic-rays` simulates; its sky and dark add up to `background`.
+    pub noise: DetectorNoise,
+    /// READNSEA and so on: calibrated read noise by amplifier, electrons, of a pair of reads on WFC3/IR.
+    pub amplifiers: &'static [(&'static str, f64)],
+    /// What a blank field holds.
+    pub field: FieldConfig,
 }
 
 /// A SIP polynomial: order, and (p, q, coefficient) of A and of B.
@@ -52,6 +62,38 @@ impl Instrument {
             InstrumentName::AcsF814w => acs_wfc(),
             InstrumentName::Plain => plain(),
         }
+    }
+
+    /// Area of a pixel at the reference pixel, square arcsec.
+    pub fn pixel_area_arcsec2(&self) -> f64 {
+        let [[a, b], [c, d]] = self.linear;
+        (a * d - b * c).abs()
+    }
+
+    /// Sky of the simulated noise, e-/s.
+    pub fn sky_e_per_s(&self) -> f64 {
+        self.noise.sky_e_per_s.unwrap_or(0.0)
+    }
+
+    /// Header cards, named as HST's, of the detector that the noise is of.
+    pub fn detector_cards(&self) -> Vec<Card> {
+        let amplifiers = self.amplifiers.iter().map(|(key, rms)| {
+            let name = key.trim_start_matches("READNSE");
+            Card::new(key, *rms, &format!("[electron] read noise of amplifier {name}"))
+        });
+        let mut cards: Vec<_> = amplifiers.collect();
+        match self.names[0] {
+            "ACS" => cards.extend([
+                Card::new("FILTER1", "CLEAR1L", ""),
+                Card::new("FILTER2", self.names[2], ""),
+            ]),
+            "WFC3" => {
+                let reads = self.noise.ramp.map_or(1, |r| r.reads);
+                cards.push(Card::new("NSAMP", i64::from(reads), "reads of the ramp"));
+            }
+            _ => {}
+        }
+        cards
     }
 }
 
@@ -103,6 +145,14 @@ fn wfc3_ir() -> Instrument {
         background: 0.75,
         read_noise: 12.0,
         model_scale: 0.065,
+        noise: DetectorNoise::wfc3_ir_f160w(),
+        amplifiers: &[
+            ("READNSEA", 20.2),
+            ("READNSEB", 19.8),
+            ("READNSEC", 19.9),
+            ("READNSED", 20.1),
+        ],
+        field: FieldConfig::f160w(),
     }
 }
 
@@ -154,10 +204,13 @@ fn acs_wfc() -> Instrument {
         background: 0.11,
         read_noise: 4.5,
         model_scale: 0.03,
+        noise: DetectorNoise::acs_wfc_f814w(),
+        amplifiers: &[("READNSEA", 4.35), ("READNSEB", 3.75)],
+        field: FieldConfig::f814w(),
     }
 }
 
-/// No distortion, 0.06 arcsec.
+/// No distortion, 0.06 arcsec; a CCD as that of ACS, without stripes.
 fn plain() -> Instrument {
     Instrument {
         names: ["PLAIN", "PLAIN", "F814W"],
@@ -174,5 +227,14 @@ fn plain() -> Instrument {
         background: 0.15,
         read_noise: 5.0,
         model_scale: 0.03,
+        noise: DetectorNoise {
+            chip: (1024, 1024),
+            sky_e_per_s: Some(0.144),
+            read_noise: Some(ReadNoise::uniform(5.0)),
+            row_noise: None,
+            ..DetectorNoise::acs_wfc_f814w()
+        },
+        amplifiers: &[],
+        field: FieldConfig::f814w(),
     }
 }

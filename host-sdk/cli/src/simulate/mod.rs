@@ -1,9 +1,13 @@
 //! `pellucid simulate`.
 //!
 //! Writes `exposure_1.fits` to `exposure_N.fits` (SCI, ERR, DQ), `psf.fits` (4 samples per
-//! detector pixel) and `truth.fits`, all labelled as simulated. Everything follows from the seed.
+//! detector pixel) and `truth.fits`, all labelled as simulated; with `--field` exposures of a blank
+//! field and the truth of each. Everything follows from the seed.
 
+mod convolve;
 mod detector;
+mod field;
+mod files;
 mod instrument;
 mod optics;
 mod pointing;
@@ -13,7 +17,6 @@ use std::path::Path;
 
 use ndarray::Array2;
 use pellucid_host::HostError;
-use pellucid_host::fits::{Card, FitsOutput};
 use pellucid_host::input::Stamp;
 use pellucid_host::session::{Engine, FluxConvention};
 use pellucid_host::sky::{ModelGrid, SkyPosition};
@@ -22,7 +25,6 @@ use crate::args::SimulateArgs;
 use crate::failure::{Failure, Outcome, Run};
 use crate::terminal::say;
 use crate::{engine, interrupt};
-use detector::Exposed;
 use instrument::Instrument;
 use pointing::Pointing;
 use scene::Scene;
@@ -34,30 +36,40 @@ pub fn run(args: &SimulateArgs) -> Run {
     if args.exposures == 0 || args.size == 0 {
         return Err(Failure::Usage("--exposures and --size: needed at least 1".into()));
     }
-    let instrument = Instrument::new(args.instrument);
+    let mut instrument = Instrument::new(args.instrument);
+    if let Some(seconds) = args.exposure_time {
+        instrument.exposure_time = seconds;
+    }
+    match args.field {
+        Some(side) => field::run(&instrument, args, side),
+        None => galaxy(&instrument, args),
+    }
+}
+
+/// Exposures of one galaxy.
+fn galaxy(instrument: &Instrument, args: &SimulateArgs) -> Run {
     let grid = ModelGrid {
         nx: args.size,
         ny: args.size,
         centre: SkyPosition { ra_deg: args.ra, dec_deg: args.dec },
         pixel_scale_arcsec: args.pixel_scale.unwrap_or(instrument.model_scale),
     };
-    let [[a, b], [c, d]] = instrument.linear;
-    let pixel_area = (a * d - b * c).abs();
+    let pixel_area = instrument.pixel_area_arcsec2();
     let mut scene = match args.scene.as_str() {
         "random" => Scene::random(&grid, args.seed, pixel_area / grid.pixel_scale_arcsec.powi(2)),
         file => Scene::image(&file.parse().unwrap_or_else(|never| match never {}))?,
     };
     let pointings: Result<Vec<_>, HostError> = (0..args.exposures)
-        .map(|k| pointing::point(&instrument, &scene.truth_grid, args.seed, k))
+        .map(|k| pointing::point(instrument, &scene.truth_grid, args.seed, k))
         .collect();
     let pointings = pointings?;
-    let kernel = optics::psf(&instrument, pixel_area.sqrt());
+    let kernel = optics::psf(instrument, pixel_area.sqrt());
 
     let engine = engine::start(&args.engine, None)?;
     let mut seen = expose(&engine, &scene, &pointings, &kernel)?;
     if let Some(snr) = args.snr {
         let peak = seen.iter().flatten().fold(0.0f32, |m, v| m.max(*v));
-        let factor = detector::factor_for_snr(&instrument, f64::from(peak), snr)?;
+        let factor = detector::factor_for_snr(instrument, f64::from(peak), snr)?;
         scene.scale(factor);
         for image in &mut seen {
             image.mapv_inplace(|v| (f64::from(v) * factor) as f32);
@@ -65,18 +77,15 @@ pub fn run(args: &SimulateArgs) -> Run {
     }
     interrupt::check()?;
     let folder = &args.output;
-    std::fs::create_dir_all(folder).map_err(|source| HostError::Io {
-        action: "make the folder",
-        path: folder.clone(),
-        source,
-    })?;
+    make_folder(folder)?;
+    let mut truths = Vec::new();
     for (k, (image, pointing)) in seen.iter().zip(&pointings).enumerate() {
-        let exposed = detector::observe(&instrument, image, args, k);
-        let path = folder.join(format!("exposure_{}.fits", k + 1));
-        write_exposure(&path, &instrument, pointing, &exposed, args, k)?;
+        let exposed = detector::observe(instrument, image, &pointing.region, args, k);
+        files::write_exposure(folder, instrument, pointing, &exposed, args, k)?;
+        truths.push(exposed);
     }
-    write_psf(&folder.join("psf.fits"), &instrument, &kernel, args)?;
-    write_truth(&folder.join("truth.fits"), &scene, args)?;
+    files::write_psf(folder, instrument, &kernel, args)?;
+    files::write_truth(folder, &scene, &truths, args)?;
     let size = &pointings[0].region;
     say(format_args!(
         "{}: {} exposures of about {} x {} pixels, psf.fits, truth.fits",
@@ -86,6 +95,14 @@ pub fn run(args: &SimulateArgs) -> Run {
         size.ny
     ));
     Ok(Outcome::Done)
+}
+
+fn make_folder(folder: &Path) -> Result<(), HostError> {
+    std::fs::create_dir_all(folder).map_err(|source| HostError::Io {
+        action: "make the folder",
+        path: folder.to_owned(),
+        source,
+    })
 }
 
 /// A x of the scene for every pointing.
@@ -118,78 +135,4 @@ fn expose(
     let exposures = exposures?;
     let handles: Vec<_> = exposures.iter().collect();
     engine.predict(&handles, &scene.drawn_grid, scene.drawn.view())
-}
-
-/// Cards every simulated file starts with.
-fn labels(args: &SimulateArgs) -> Vec<Card> {
-    let seed = args.seed.to_string();
-    vec![
-        Card::new("ORIGIN", "SIMULATED", "pellucid simulate"),
-        Card::new("SIMULATE", true, "no telescope has seen this"),
-        Card::new("OBJECT", "SIMULATED GALAXY", ""),
-        Card::new("CREATOR", format!("pellucid {}", env!("CARGO_PKG_VERSION")), ""),
-        Card::new("SEED", seed, "seed of the simulation"),
-    ]
-}
-
-fn write_exposure(
-    path: &Path,
-    instrument: &Instrument,
-    pointing: &Pointing,
-    exposed: &Exposed,
-    args: &SimulateArgs,
-    k: usize,
-) -> Result<(), HostError> {
-    let [name, detector, filter] = instrument.names;
-    let mut primary = labels(args);
-    primary.extend([
-        Card::new("TELESCOP", "HST", "SIMULATED"),
-        Card::new("INSTRUME", name, ""),
-        Card::new("DETECTOR", detector, ""),
-        Card::new("FILTER", filter, ""),
-        Card::new("EXPTIME", instrument.exposure_time, "[s] exposure time"),
-        Card::new("ROOTNAME", format!("sim{}", k + 1), ""),
-        Card::new("READNSE", instrument.read_noise, "[electron] read noise"),
-        Card::new("BACKGRND", instrument.background, "[electron/s] sky and dark, subtracted"),
-        Card::new("ROLL", pointing.roll_deg, "[deg] position angle of y"),
-    ]);
-    let place = |unit: &str| {
-        let mut cards = vec![
-            Card::new("BUNIT", unit, ""),
-            Card::new("LTV1", -(pointing.region.x0 as f64), "offset of the stamp on the chip"),
-            Card::new("LTV2", -(pointing.region.y0 as f64), "offset of the stamp on the chip"),
-        ];
-        cards.extend(pointing.wcs.iter().cloned());
-        cards
-    };
-    let mut file = FitsOutput::create(path, &primary)?;
-    file.image("SCI", 1, exposed.science.view(), &place("ELECTRONS/S"))?;
-    file.image("ERR", 1, exposed.error.view(), &place("ELECTRONS/S"))?;
-    file.image_i16("DQ", 1, exposed.quality.view(), &place("UNITLESS"))?;
-    file.commit()
-}
-
-fn write_psf(
-    path: &Path,
-    instrument: &Instrument,
-    kernel: &Array2<f64>,
-    args: &SimulateArgs,
-) -> Result<(), HostError> {
-    let cards = [
-        Card::new("FILTER", instrument.names[2], ""),
-        Card::new("OVERSAMP", PSF_OVERSAMPLE, "samples per detector pixel"),
-        Card::new("PIXINT", false, "the detector pixel is not included"),
-    ];
-    let mut file = FitsOutput::create(path, &labels(args))?;
-    file.image("PSF", 1, kernel.mapv(|v| v as f32).view(), &cards)?;
-    file.commit()
-}
-
-fn write_truth(path: &Path, scene: &Scene, args: &SimulateArgs) -> Result<(), HostError> {
-    let mut cards = vec![Card::new("BUNIT", "electron/s", "per detector pixel")];
-    cards.extend(scene.truth_grid.cards());
-    cards.extend(scene.cards.iter().cloned());
-    let mut file = FitsOutput::create(path, &labels(args))?;
-    file.image("TRUTH", 1, scene.truth.view(), &cards)?;
-    file.commit()
 }

@@ -21,20 +21,17 @@ pub struct Pointing {
     pub roll_deg: f64,
 }
 
-/// Places exposure `k` of a visit so that the target falls on the camera's target pixel, moved by
-/// the dither; the visit's roll is drawn from the seed, each exposure deviates a little from it.
-///
-/// # Errors
-/// [`HostError::OffChip`] if the model is larger than the chip.
-pub fn point(
+/// The WCS of the whole chip, and the roll, of exposure `k` of a visit: the target falls on the camera's target
+/// pixel, moved by the dither; the visit's roll is drawn from the seed, each exposure deviates a little from it.
+fn visit(
     instrument: &Instrument,
-    grid: &ModelGrid,
+    target_sky: SkyPosition,
     seed: u64,
     k: usize,
-) -> Result<Pointing, HostError> {
-    let mut visit = ChaCha8Rng::seed_from_u64(seed);
-    visit.set_stream(1 << 32);
-    let roll = visit.random_range(0.0..360.0);
+) -> Result<(Vec<Card>, f64), HostError> {
+    let mut all = ChaCha8Rng::seed_from_u64(seed);
+    all.set_stream(1 << 32);
+    let roll = all.random_range(0.0..360.0);
     let mut own = ChaCha8Rng::seed_from_u64(seed);
     own.set_stream((1 << 32) + 1 + k as u64);
     let roll_deg = roll + own.random_range(-0.3..0.3);
@@ -43,7 +40,20 @@ pub fn point(
     let shift = 0.25 * (k / 4) as f64;
     let jitter = [(); 2].map(|()| own.random_range(-0.05..0.05));
     let target = [0, 1].map(|i| instrument.target_pixel[i] + box_point[i] + shift + jitter[i]);
-    let cards = aim(instrument, grid.centre, target, roll_deg)?;
+    Ok((aim(instrument, target_sky, target, roll_deg)?, roll_deg))
+}
+
+/// Places exposure `k` of a visit and cuts the stamp that sees the model.
+///
+/// # Errors
+/// [`HostError::Value`] if the model is larger than the chip.
+pub fn point(
+    instrument: &Instrument,
+    grid: &ModelGrid,
+    seed: u64,
+    k: usize,
+) -> Result<Pointing, HostError> {
+    let (cards, roll_deg) = visit(instrument, grid.centre, seed, k)?;
     let wcs = TanSip::from_header(&header(&cards), "simulated exposure")?;
 
     let outline: Vec<_> =
@@ -64,18 +74,52 @@ pub fn point(
             got: format!("{} x {} pixels of {}\"", grid.nx, grid.ny, grid.pixel_scale_arcsec),
         });
     };
-    let mut moved = cards;
-    for card in &mut moved {
+    let region = Region { x0, y0, nx: w, ny: h };
+    Ok(cut(instrument, cards, roll_deg, region))
+}
+
+/// Exposure `k` of a visit to a target, in the `side` x `side` pixels of the chip around where the first falls,
+/// as far as the chip reaches.
+///
+/// # Errors
+/// [`HostError::Value`] if the chip has fewer pixels.
+pub fn frame(
+    instrument: &Instrument,
+    target: SkyPosition,
+    side: usize,
+    seed: u64,
+    k: usize,
+) -> Result<Pointing, HostError> {
+    let (ny, nx) = instrument.chip;
+    if side == 0 || side > ny.min(nx) {
+        return Err(HostError::Value {
+            what: "--field".into(),
+            need: format!("1 to {}, the chip has {nx} x {ny} pixels", ny.min(nx)),
+            got: side.to_string(),
+        });
+    }
+    let first = |axis: usize, n: usize| {
+        let centred = instrument.target_pixel[axis] - (side as f64 - 1.0) / 2.0;
+        (centred.round().max(0.0) as usize).min(n - side)
+    };
+    let region = Region { x0: first(0, nx), y0: first(1, ny), nx: side, ny: side };
+    let (cards, roll_deg) = visit(instrument, target, seed, k)?;
+    Ok(cut(instrument, cards, roll_deg, region))
+}
+
+/// A region of the chip, with its WCS.
+fn cut(instrument: &Instrument, cards: Vec<Card>, roll_deg: f64, region: Region) -> Pointing {
+    let mut wcs = cards;
+    for card in &mut wcs {
         let shift = match card.key.as_str() {
-            "CRPIX1" => x0,
-            "CRPIX2" => y0,
+            "CRPIX1" => region.x0,
+            "CRPIX2" => region.y0,
             _ => continue,
         };
         let index = usize::from(card.key == "CRPIX2");
         card.value = Some((instrument.reference_pixel[index] - shift as f64).into());
     }
-    let region = Region { x0, y0, nx: w, ny: h };
-    Ok(Pointing { wcs: moved, region, roll_deg })
+    Pointing { wcs, region, roll_deg }
 }
 
 /// The chip's WCS with the target on a pixel: CRVAL follows by iteration.
