@@ -208,9 +208,10 @@ typedef struct pellucid_wcs_callback {
 } pellucid_wcs_callback;
 
 /* A PSF by a host function. eval fills out [ny, nx] with the kernel for a source at pixel (x, y) of
- * the exposure in that band; same rules as psf_from_array. It is called during exposure_create, on
- * its thread, for the corners, the middles of the sides and the centre of the image; the PSF
- * between them is interpolated bilinearly. Return 0, or fail as above. */
+ * the exposure in that band; same rules as psf_from_array, and at most 2^28 samples. It is called
+ * once during exposure_create, on its thread, for the centre of the image, and that kernel blurs
+ * the whole exposure: a stamp of one galaxy is small against a PSF's variation over a detector. Of
+ * a larger frame pass a stamp around the galaxy. Return 0, or fail as above. */
 typedef struct pellucid_psf_callback {
   uint32_t struct_size;
   uint32_t flags; /* PELLUCID_PSF_PIXEL_INTEGRATED */
@@ -264,10 +265,13 @@ typedef struct pellucid_job_desc {
   uint64_t seed;    /* sample k depends on (seed, k, description) only */
   const char *prior;        /* a name of list_models or a path */
   const char *likelihood;   /* "gaussian", a noise model's name or a path; NULL: "gaussian" */
-  const char *options_json; /* sampler options; NULL: defaults; an unknown key is E_CONFIG */
+  const char *options_json; /* sampler options; NULL: defaults; an unknown key or a number out of
+                               range is E_CONFIG */
   void *user;
-  /* Called at every change of state, on a worker or on the thread that cancels: a wake-up. job_wait
-   * may return before the last call. No call begins after job_release has returned. */
+  /* Called at every change of state, in order and one call at a time, on a worker or on the thread
+   * that cancels: a wake-up. job_wait and job_cancel may return before the last call. When
+   * job_release has returned no call runs or begins, except one that it was called from; so calls
+   * of two jobs must not release each other's. */
   void (*on_state)(void *user, int32_t state);
 } pellucid_job_desc;
 
@@ -328,10 +332,10 @@ typedef struct pellucid_api {
   pellucid_status (*devices)(pellucid_device *out, size_t *n, pellucid_error **error);
 
   /* Starts an engine: the first touch of threads and devices. config_json may be NULL; its keys,
-   * all optional: "device" ("auto", "cpu", "cuda:0"), "threads" (0 = all), "queue_capacity",
-   * "max_batch", "model_dirs" ([...]), "log_level" ("off", "error", "warn", "info", "debug",
-   * "trace"; default "info"). An unknown key is E_CONFIG. host may be NULL. E_CONFIG, E_DEVICE,
-   * E_NOMEM. */
+   * all optional: "device" ("auto", "cpu", "cuda:0"), "threads" (0 = one per core, at most four per
+   * core), "queue_capacity", "max_batch", "model_dirs" ([...]), "log_level" ("off", "error",
+   * "warn", "info", "debug", "trace"; default "info"). An unknown key or a value out of range is
+   * E_CONFIG. host may be NULL. E_CONFIG, E_DEVICE, E_NOMEM. */
   pellucid_status (*engine_create)(const char *config_json, const pellucid_host *host,
                                    pellucid_engine **engine, pellucid_error **error);
   /* Lets calls on other threads finish, cancels all jobs, joins the workers, delivers the last log
@@ -444,7 +448,8 @@ typedef struct pellucid_predict_ext {
   uint32_t reserved;
   /* A x without noise, float32 [y, x] for every detector pixel of each exposure. model [ny, nx]
    * float is surface brightness on the TAN grid centred on (ra, dec) (see pellucid_job_desc), 0
-   * outside. out: n arrays with struct_size set; on failure none is written. */
+   * outside. out: n arrays with struct_size set; on failure none is written. E_NOMEM: an exposure
+   * takes about 256 bytes for each sub-pixel of the PSF's sampling, all over the image. */
   pellucid_status (*predict)(pellucid_engine *engine, pellucid_exposure *const *exposures, size_t n,
                              double ra, double dec, double pixscale, const pellucid_array *model,
                              pellucid_array *out, pellucid_error **error);

@@ -1,7 +1,10 @@
 //! The engine with a closed-form prior: results, diagnostics, packing, faults.
 
+use super::job::Outcome;
+use super::queue::Tally;
 use super::tests::wait_until;
 use super::*;
+use crate::sampler::SlotOutcome;
 use crate::score::model_file::{Architecture, FORMAT, Metadata, write};
 use crate::sde::Sde;
 use pellucid_exposure::Psf;
@@ -164,6 +167,8 @@ fn what_cannot_be_is_refused() {
         refuse(JobSpec { likelihood: "slic".into(), ..spec(1, 1) }),
         E::Unsupported { .. }
     ));
+    let steps = Options { steps: Some(0), ..options() };
+    assert!(matches!(refuse(JobSpec { options: steps, ..spec(1, 1) }), E::Config { .. }));
     assert!(matches!(refuse(spec(1, usize::MAX / 8)), E::Memory { .. }));
     let cuda = EngineConfig { device: "cuda:0".into(), ..EngineConfig::default() };
     assert!(matches!(Engine::create(cuda).err(), Some(E::Unsupported { .. })));
@@ -182,6 +187,37 @@ fn what_cannot_be_is_refused() {
 }
 
 #[test]
+fn hostile_sizes_are_refused_before_they_are_allocated() {
+    let folder = Folder::new("hostile");
+    let engine = folder.engine();
+    // Half a million sub-pixels around the exposure on every side: 10^12 in all.
+    let psf = Psf::new(Array2::ones((1, 1_000_001)), 1, false).expect("a valid PSF");
+    let wide = Arc::new(Exposure { psf: Arc::new(psf), ..(*exposure(0.2)).clone() });
+    let job = JobSpec { exposures: vec![wide.clone()], ..spec(1, 1) };
+    assert!(matches!(engine.submit(job).err(), Some(PosteriorError::Memory { .. })));
+    let image = Array2::ones((SIDE, SIDE));
+    match engine.predict(&[exposure(0.2), wide], &grid(), &image) {
+        Err(PosteriorError::Memory { need, have }) => assert!(need > 200 << 40 && have > 0),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_whole_frame_around_a_small_model_is_accepted() {
+    let folder = Folder::new("frame");
+    let shape = (1014, 1014);
+    let frame = ModelGrid { ny: shape.0, nx: shape.1, ..grid() };
+    let (ones, good) = (Array2::ones(shape), Array2::from_elem(shape, true));
+    let psf = exposure(0.2).psf.clone();
+    let frame = Exposure::new("frame", ones.clone(), ones, good, Arc::new(frame), psf);
+    let exposures = vec![Arc::new(frame.expect("a valid exposure"))];
+    let grid = ModelGrid { ny: 64, nx: 64, ..grid() };
+    let need = folder.engine().estimate(&JobSpec { exposures, grid, ..spec(1, 1) });
+    let need = need.expect("valid").host_bytes;
+    assert!((1 << 29..1 << 31).contains(&need), "{need} bytes");
+}
+
+#[test]
 fn cancelling_a_real_job() {
     let folder = Folder::new("cancel");
     let engine = folder.engine();
@@ -192,4 +228,20 @@ fn cancelling_a_real_job() {
     job.cancel();
     assert_eq!(job.wait(Some(Duration::ZERO)).expect("at once"), JobState::Cancelled);
     finished(&engine.submit(spec(2, 1)).expect("the worker is free"));
+}
+
+#[test]
+fn a_cancelled_job_is_neither_prepared_nor_finished() {
+    let folder = Folder::new("unwanted");
+    let catalogue = Catalogue::new(std::slice::from_ref(&folder.0));
+    let mut runner = TorchRunner::on_cpu(catalogue, Arc::default(), 1);
+    let ticket = Ticket::new(spec(1, 1));
+    let prepared = runner.prepare(&ticket).expect("a valid job");
+    ticket.settle(Outcome::Cancelled);
+    assert!(matches!(runner.prepare(&ticket).err(), Some(PosteriorError::Cancelled)));
+    let slot =
+        SlotOutcome { image: Ok(vec![1.0; SIDE * SIDE]), cg_iterations: 0, cg_breakdowns: 0 };
+    let tally = Tally { slots: vec![Some(slot)], ..Tally::default() };
+    let finished = runner.finish(&ticket, &prepared, tally);
+    assert!(matches!(finished.err(), Some(PosteriorError::Cancelled)));
 }

@@ -1,5 +1,6 @@
 //! The pool with a stand-in for the sampler: packing, order, isolation, cancelling, the end.
 
+use super::job::Outcome;
 use super::queue::Tally;
 use super::worker::Draw;
 use super::*;
@@ -8,7 +9,7 @@ use crate::sampler::{BatchOutcome, Observer, SlotOutcome};
 use pellucid_exposure::ModelGrid;
 use posterior::Held;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
@@ -29,8 +30,12 @@ struct Fake {
 impl Runner for Fake {
     type Prepared = ();
 
-    fn prepare(&mut self, spec: &JobSpec) -> Result<(), PosteriorError> {
-        match spec.likelihood.as_str() {
+    fn prepare(&mut self, job: &Ticket) -> Result<(), PosteriorError> {
+        match job.spec.likelihood.as_str() {
+            "prepare: for ever" => loop {
+                job.check_wanted()?;
+                std::thread::yield_now();
+            },
             "prepare: error" => Err(PosteriorError::config("fake", "none", "one")),
             "prepare: panic" => panic!("no plan"),
             _ => Ok(()),
@@ -67,12 +72,8 @@ impl Runner for Fake {
         })
     }
 
-    fn finish(
-        &mut self,
-        spec: &JobSpec,
-        _: &(),
-        tally: Tally,
-    ) -> Result<Posterior, PosteriorError> {
+    fn finish(&mut self, job: &Ticket, _: &(), tally: Tally) -> Result<Posterior, PosteriorError> {
+        let spec = &job.spec;
         if spec.likelihood == "finish: panic" {
             panic!("no end");
         }
@@ -290,6 +291,22 @@ fn cancelling_one_job_of_a_batch_leaves_the_other() {
 }
 
 #[test]
+fn cancelling_stops_a_preparation() {
+    let bench = Bench::open();
+    let preparing = || {
+        let job = bench.submit_faulty(1, 1, "prepare: for ever");
+        wait_until(|| job.progress().state == JobState::Running);
+        job
+    };
+    preparing().cancel();
+    assert_eq!(samples(&bench.submit(2, 1)), expected(2, 1));
+    assert_eq!(bench.batches(), [[(2, 0)]], "a job that has ended is not sampled");
+    let last = preparing();
+    drop(bench);
+    assert_eq!(last.progress().state, JobState::Cancelled);
+}
+
+#[test]
 fn faults_stay_with_their_job() {
     for (fault, words) in [
         ("prepare: error", "fake"),
@@ -369,4 +386,87 @@ fn progress_and_states() {
     assert_eq!((job.progress().fraction, job.progress().eta_s), (1.0, 0.0));
     wait_until(|| calls.load(Ordering::SeqCst) == 2);
     assert_eq!(*states.lock().expect("clean"), [JobState::Running, JobState::Done]);
+}
+
+/// A job whose callback records the states and whether two calls ever overlapped.
+fn watched(on_call: impl Fn(JobState) + Send + Sync + 'static) -> (Arc<Ticket>, Arc<Calls>) {
+    let calls = Arc::new(Calls::default());
+    let on_state: OnState = {
+        let calls = calls.clone();
+        Box::new(move |state| {
+            calls.overlap.fetch_or(calls.inside.swap(true, Ordering::SeqCst), Ordering::SeqCst);
+            on_call(state);
+            calls.states.lock().expect("no panic holds it").push(state);
+            calls.inside.store(false, Ordering::SeqCst);
+        })
+    };
+    (Arc::new(Ticket::new(JobSpec { on_state: Some(on_state), ..spec() })), calls)
+}
+
+#[derive(Default)]
+struct Calls {
+    states: Mutex<Vec<JobState>>,
+    inside: AtomicBool,
+    overlap: AtomicBool,
+}
+
+impl Calls {
+    fn states(&self) -> Vec<JobState> {
+        assert!(!self.overlap.load(Ordering::SeqCst), "two calls at a time");
+        self.states.lock().expect("no panic holds it").clone()
+    }
+}
+
+#[test]
+fn a_change_of_state_during_a_call_is_told_after_it() {
+    let (entered, inside) = channel();
+    let (leave, left) = channel();
+    let gates = Mutex::new((entered, left));
+    let (ticket, calls) = watched(move |state| {
+        if state == JobState::Running {
+            let gates = gates.lock().expect("one call at a time");
+            gates.0.send(()).expect("the test listens");
+            gates.1.recv().expect("the test speaks");
+        }
+    });
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(|| ticket.start(-1));
+        inside.recv().expect("the call begins");
+        ticket.settle(Outcome::Cancelled);
+        let (state, overlap) = (ticket.state(), calls.overlap.load(Ordering::SeqCst));
+        leave.send(()).expect("the call waits");
+        worker.join().expect("no panic");
+        assert_eq!((state, overlap), (JobState::Cancelled, false));
+    });
+    assert_eq!(calls.states(), [JobState::Running, JobState::Cancelled]);
+}
+
+#[test]
+fn states_are_told_in_order_whoever_changes_them() {
+    for _ in 0..2000 {
+        let (ticket, calls) = watched(|_| ());
+        std::thread::scope(|scope| {
+            scope.spawn(|| ticket.start(-1));
+            scope.spawn(|| ticket.settle(Outcome::Cancelled));
+        });
+        let states = calls.states();
+        let whole = [JobState::Running, JobState::Cancelled];
+        assert!(states == whole || states == whole[1..], "{states:?}");
+    }
+}
+
+#[test]
+fn a_callback_may_cancel_its_own_job() {
+    let own = Arc::new(Mutex::new(None::<Job>));
+    let (ticket, calls) = watched({
+        let own = own.clone();
+        move |_| {
+            let job = own.lock().expect("no panic holds it").clone();
+            job.iter().for_each(Job::cancel);
+        }
+    });
+    *own.lock().expect("nobody calls yet") = Some(Job(ticket.clone()));
+    ticket.start(-1);
+    assert_eq!(calls.states(), [JobState::Running, JobState::Cancelled]);
+    own.lock().expect("no call is left").take();
 }
