@@ -74,16 +74,6 @@ fn fails(output: &Output, code: i32) -> String {
     stderr
 }
 
-/// Whether any plugin can be had, the stub included.
-fn plugin(test: &str) -> bool {
-    let doctor = pellucid(["doctor"]);
-    let found = String::from_utf8_lossy(&doctor.stdout).contains("ok    ABI");
-    if !found {
-        eprintln!("SKIPPED: {test}: no plugin (PELLUCID_PLUGIN)");
-    }
-    found
-}
-
 #[track_caller]
 fn says(message: &str, words: &[&str]) {
     for word in words {
@@ -161,7 +151,7 @@ fn a_wcs_that_is_singular_or_elsewhere() {
 
 #[test]
 fn pixels_and_noise_that_cannot_be() {
-    if !plugin("pixels_and_noise_that_cannot_be") {
+    if !support::plugin("pixels_and_noise_that_cannot_be") {
         return;
     }
     let bench = Bench::new("nan").spoil(|parts| parts.science[[5, 9]] = f32::NAN);

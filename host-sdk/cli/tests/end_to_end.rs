@@ -67,7 +67,7 @@ fn a_posterior_and_its_figure() {
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
             assert!(text.contains("found 0 warning(s) and 0 error(s)"), "{text}");
         }
-        Err(_) => eprintln!("SKIPPED: fitsverify is not installed"),
+        Err(_) => support::skipped("fitsverify is not installed"),
     }
 }
 
