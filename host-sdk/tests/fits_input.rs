@@ -211,6 +211,28 @@ fn a_plain_image_needs_a_pixel_scale_and_a_noise_level() {
 }
 
 #[test]
+fn rectangles_without_pixels_or_outside_are_refused() {
+    let scratch = Scratch::new("rectangle");
+    hst(&scratch.0, "ELECTRONS/S");
+    let mut file = ExposureFile::open(&scratch.at("[SCI,1]"), &ExposureOptions::default()).unwrap();
+    let none = file.chips()[0].cutout([14.5, 9.5], 0);
+    for region in [
+        none,
+        Region { x0: 3, y0: 2, nx: 5, ny: 0 },
+        Region { x0: NX, y0: 0, nx: 1, ny: 1 },
+        Region { x0: 0, y0: 1, nx: 1, ny: NY },
+        Region { x0: usize::MAX, y0: 0, nx: 2, ny: 1 },
+        Region { x0: 0, y0: 0, nx: usize::MAX, ny: 1 },
+    ] {
+        let error = file.stamp(0, region).unwrap_err();
+        assert!(matches!(error, HostError::Shape { .. }), "{region:?}: {error}");
+        let text = error.to_string();
+        assert!(text.contains("[SCI,1]") && text.contains("30x20"), "{text}");
+    }
+    assert!(file.stamp(0, Region { x0: NX - 1, y0: NY - 1, nx: 1, ny: 1 }).is_ok());
+}
+
+#[test]
 fn a_singular_wcs_is_named() {
     let scratch = Scratch::new("singular");
     hst(&scratch.0, "ELECTRONS/S");

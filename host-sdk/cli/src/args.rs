@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pellucid_host::fits::FitsAddress;
 use pellucid_host::input::SkyLevel;
@@ -75,13 +76,13 @@ pub struct InputArgs {
     #[arg(long, value_name = "ARCSEC", value_parser = positive, allow_negative_numbers = true)]
     pub pixel_scale_data: Option<f64>,
     /// Use the N x N pixels around the target instead of those that see the model.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one())]
     pub cutout: Option<usize>,
     /// PSF image, once for all exposures or once for each.
     #[arg(long, value_name = "FITS", required = true, value_parser = address)]
     pub psf: Vec<FitsAddress>,
     /// PSF samples per detector pixel (else the PSF header's OVERSAMP, OVERSMPL or SAMPFACT; else 4).
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one())]
     pub psf_oversample: Option<usize>,
     /// The PSF includes the detector pixel, as STScI's empirical ones do (else the header's PIXINT).
     #[arg(long)]
@@ -116,13 +117,13 @@ pub struct SampleArgs {
     #[arg(long, value_name = "ARCSEC", value_parser = positive, allow_negative_numbers = true)]
     pub pixel_scale: Option<f64>,
     /// Side of the model in pixels (default: the prior's).
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one())]
     pub size: Option<usize>,
     /// Surface brightness (e-/s per detector pixel) of one network unit (default: from the data).
     #[arg(long, value_name = "F", value_parser = positive, allow_negative_numbers = true)]
     pub flux_scale: Option<f64>,
     /// How many samples.
-    #[arg(long, default_value_t = 32, value_name = "N")]
+    #[arg(long, default_value_t = 32, value_name = "N", value_parser = at_least_one())]
     pub samples: usize,
     /// Seed; the same seed gives the same samples.
     #[arg(long, default_value_t = 0, value_name = "S")]
@@ -165,7 +166,7 @@ pub struct PredictArgs {
     #[arg(long, value_name = "FITS", value_parser = address)]
     pub psf: FitsAddress,
     /// PSF samples per detector pixel (else the PSF's header; else 4).
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one())]
     pub psf_oversample: Option<usize>,
     /// The PSF includes the detector pixel.
     #[arg(long)]
@@ -291,6 +292,10 @@ fn positive(text: &str) -> Result<f64, String> {
         Ok(x) if x > 0.0 && x.is_finite() => Ok(x),
         _ => Err("needs a positive number".into()),
     }
+}
+
+fn at_least_one() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
 }
 
 fn sky_level(text: &str) -> Result<SkyLevel, String> {

@@ -29,9 +29,6 @@ pub fn run(args: &SampleArgs) -> Run {
             args.input.psf.len()
         )));
     }
-    if args.samples == 0 {
-        return Err(Failure::Usage("--samples: needed at least 1, got 0".into()));
-    }
     check_output(&args.output)?;
     args.figure.as_deref().map_or(Ok(()), check_output)?;
     let correlation = match &args.noise_correlation {

@@ -87,7 +87,9 @@ fn usage() {
     says(&bench.fails(2, &["--no-such-flag"]), &["--no-such-flag"]);
     says(&bench.fails(2, &["--ra", "150"]), &["--dec"]);
     says(&bench.fails(2, &["--sigma", "-1"]), &["--sigma", "positive"]);
-    says(&bench.fails(2, &["--samples", "0"]), &["--samples"]);
+    for flag in ["--samples", "--size", "--cutout", "--psf-oversample"] {
+        says(&bench.fails(2, &[flag, "0"]), &[flag, "0"]);
+    }
     let psf = bench.psf.display().to_string();
     let twice = ["--psf", &psf, "--psf", &psf];
     says(&bench.fails(2, &twice), &["--psf", "got 2"]);
