@@ -43,7 +43,7 @@ pub struct EngineArgs {
     #[arg(long, value_name = "FILE")]
     pub plugin: Option<PathBuf>,
     /// auto, cpu or cuda:0.
-    #[arg(long, default_value = "auto")]
+    #[arg(long, default_value = "auto", value_parser = device)]
     pub device: String,
     /// CPU threads; 0 takes all.
     #[arg(long)]
@@ -128,8 +128,8 @@ pub struct SampleArgs {
     /// Seed; the same seed gives the same samples.
     #[arg(long, default_value_t = 0, value_name = "S")]
     pub seed: u64,
-    /// calibrated, convolved or smc.
-    #[arg(long)]
+    /// The method (default: calibrated).
+    #[arg(long, value_parser = ["calibrated", "convolved", "smc"])]
     pub sampler: Option<String>,
     /// Noise levels of the guided stage.
     #[arg(long, value_name = "N")]
@@ -137,8 +137,8 @@ pub struct SampleArgs {
     /// Split-Gibbs sweeps of the calibrated sampler.
     #[arg(long, value_name = "N")]
     pub sweeps: Option<usize>,
-    /// f32 or bf16.
-    #[arg(long)]
+    /// Arithmetic of the network (default: f32).
+    #[arg(long, value_parser = ["f32", "bf16"])]
     pub precision: Option<String>,
     /// Draw a figure as well.
     #[arg(long, value_name = "PNG")]
@@ -292,6 +292,14 @@ fn positive(text: &str) -> Result<f64, String> {
         Ok(x) if x > 0.0 && x.is_finite() => Ok(x),
         _ => Err("needs a positive number".into()),
     }
+}
+
+fn device(text: &str) -> Result<String, String> {
+    let known = match text.split_once(':') {
+        None => matches!(text, "auto" | "cpu"),
+        Some((kind, index)) => kind == "cuda" && index.parse::<u32>().is_ok(),
+    };
+    known.then(|| text.into()).ok_or_else(|| "needs auto, cpu or cuda:0, cuda:1, ...".into())
 }
 
 fn at_least_one() -> RangedU64ValueParser<usize> {
