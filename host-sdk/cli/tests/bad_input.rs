@@ -107,6 +107,35 @@ fn usage() {
 }
 
 #[test]
+fn outputs_that_would_replace_something() {
+    let bench = Bench::new("overwrite");
+    let text = |path: &PathBuf| path.display().to_string();
+    let [exposure, psf, prior, output] =
+        [&bench.exposure, &bench.psf, &bench.prior, &bench.output].map(text);
+    for (input, name) in [(&exposure, "exposure"), (&psf, "--psf"), (&prior, "--prior")] {
+        let before = std::fs::read(input).unwrap();
+        says(&bench.fails(2, &["-o", input]), &["-o", input, name]);
+        says(&bench.fails(2, &["--figure", input]), &["--figure", input, name]);
+        assert_eq!(std::fs::read(input).unwrap(), before);
+    }
+    let correlation = ["--noise-correlation", &psf, "--figure", &psf];
+    says(&bench.fails(2, &correlation), &["--figure", &psf]);
+    says(&bench.fails(2, &["--figure", &output]), &["--figure", "-o", &output]);
+
+    let predict = ["predict", "--image", &prior, &exposure, "--psf", &psf, "-o"];
+    for (input, name) in [(&exposure, "exposure"), (&psf, "--psf"), (&prior, "--image")] {
+        let run = pellucid(predict.iter().copied().chain([input.as_str()]));
+        says(&fails(&run, 2), &["-o", input, name]);
+    }
+    let inspect = pellucid(["inspect", &exposure, "--figure", &exposure]);
+    says(&fails(&inspect, 2), &["--figure", &exposure]);
+    let truth = text(&bench.folder.path("truth.fits"));
+    std::fs::rename(&bench.exposure, &truth).unwrap();
+    let simulate = pellucid(["simulate", "--scene", &truth, "-o", &text(&bench.folder.0)]);
+    says(&fails(&simulate, 2), &["--scene", &truth]);
+}
+
+#[test]
 fn files_that_are_not_there() {
     let mut bench = Bench::new("missing");
     says(&bench.fails(1, &["--psf", "/nowhere/p.fits"]), &["/nowhere/p.fits"]);

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use ndarray::Array2;
 use pellucid_host::HostError;
-use pellucid_host::fits::{Card, FitsOutput};
+use pellucid_host::fits::{Card, FitsAddress, FitsOutput};
 use pellucid_host::input::Stamp;
 use pellucid_host::session::{Engine, FluxConvention};
 use pellucid_host::sky::{ModelGrid, SkyPosition};
@@ -21,7 +21,7 @@ use pellucid_host::sky::{ModelGrid, SkyPosition};
 use crate::args::SimulateArgs;
 use crate::failure::{Failure, Outcome, Run};
 use crate::terminal::say;
-use crate::{engine, interrupt};
+use crate::{engine, interrupt, outputs};
 use detector::Exposed;
 use instrument::Instrument;
 use pointing::Pointing;
@@ -45,7 +45,11 @@ pub fn run(args: &SimulateArgs) -> Run {
     let pixel_area = (a * d - b * c).abs();
     let mut scene = match args.scene.as_str() {
         "random" => Scene::random(&grid, args.seed, pixel_area / grid.pixel_scale_arcsec.powi(2)),
-        file => Scene::image(&file.parse().unwrap_or_else(|never| match never {}))?,
+        file => {
+            let address = file.parse().unwrap_or_else(|never| match never {});
+            check_outputs(args, &address)?;
+            Scene::image(&address)?
+        }
     };
     let pointings: Result<Vec<_>, HostError> = (0..args.exposures)
         .map(|k| pointing::point(&instrument, &scene.truth_grid, args.seed, k))
@@ -86,6 +90,15 @@ pub fn run(args: &SimulateArgs) -> Run {
         size.ny
     ));
     Ok(Outcome::Done)
+}
+
+/// The scene may well be the truth of an earlier run; not of this one.
+fn check_outputs(args: &SimulateArgs, scene: &FitsAddress) -> Result<(), Failure> {
+    let names = (1..=args.exposures).map(|k| format!("exposure_{k}.fits"));
+    let names = names.chain(["psf.fits".into(), "truth.fits".into()]);
+    let paths: Vec<_> = names.map(|name| args.output.join(name)).collect();
+    let outputs: Vec<_> = paths.iter().map(|path| ("the simulated", &**path)).collect();
+    outputs::check(&outputs, [("--scene", &*scene.path)])
 }
 
 /// A x of the scene for every pointing.
