@@ -265,10 +265,38 @@ fn psf_sampling_comes_from_the_command_line_then_the_header() {
     let scratch = written("psf", &Array2::ones((5, 7)), Some(3));
     let read = |options| PsfImage::read(&scratch.address(), options).unwrap();
     assert_eq!(read(PsfOptions::default()).oversample, 3);
-    let stated = PsfOptions { oversample: Some(1), pixel_integrated: Some(true) };
+    let stated = PsfOptions { oversample: Some(1), pixel_integrated: Some(true), centre: None };
     assert_eq!(read(stated).oversample, 1);
     assert!(read(stated).pixel_integrated);
     assert_eq!(read(stated).kernel.dim(), (5, 7));
+}
+
+#[test]
+fn a_stated_centre_becomes_the_middle() {
+    let kernel = Array2::from_shape_fn((4, 5), |(y, x)| (10 * y + x + 1) as f64);
+    let scratch = written("centre", &kernel, Some(4));
+    let read = |centre: &str| {
+        let options = PsfOptions { centre: Some(centre.parse().unwrap()), ..Default::default() };
+        PsfImage::read(&scratch.address(), options).map(|psf| psf.kernel)
+    };
+    assert_eq!(read("1.5,2").unwrap(), kernel, "already the middle");
+    for (centre, y, x) in [("2,1", 2.0, 1.0), ("0, 3.5", 0.0, 3.5), ("2.5,0", 2.5, 0.0)] {
+        let padded = read(centre).unwrap();
+        let middle = [padded.nrows(), padded.ncols()].map(|n| (n as f64 - 1.0) / 2.0);
+        // Every sample keeps its offset from the centre, and there is no other light.
+        for ((row, column), value) in kernel.indexed_iter() {
+            let at = [row as f64 - y + middle[0], column as f64 - x + middle[1]];
+            assert_eq!(padded[at.map(|v| v as usize)], *value, "{centre}: {at:?}");
+        }
+        assert_eq!(padded.sum(), kernel.sum());
+    }
+    assert_eq!(read("0,3.5").unwrap().dim(), (7, 8), "no more zeros than it takes");
+    let error = read("4,2").unwrap_err().to_string();
+    assert!(error.contains("[PSF,1]") && error.contains("4 rows, 5 columns"), "{error}");
+    for text in ["2.25,1", "2", "-1,2", "a,b", "nan,1", "1,2,3"] {
+        let error = text.parse::<pellucid_host::input::PsfCentre>().unwrap_err();
+        assert!(error.contains("half-integer"), "{text}: {error}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pellucid_host::fits::FitsAddress;
-use pellucid_host::input::SkyLevel;
+use pellucid_host::input::{PsfCentre, SkyLevel};
 
 /// Bayesian deconvolution of galaxy images: independent samples of what a galaxy may look like.
 #[derive(Debug, Parser)]
@@ -84,6 +84,10 @@ pub struct InputArgs {
     /// PSF samples per detector pixel (else the PSF header's OVERSAMP, OVERSMPL or SAMPFACT; else 4).
     #[arg(long, value_name = "N", value_parser = at_least_one())]
     pub psf_oversample: Option<usize>,
+    /// Centre of the PSF, 0-based row and column of its array, integers or half-integers (else its
+    /// middle, (n-1)/2). Tiny Tim's arrays of even size n have it at n/2,n/2.
+    #[arg(long, value_name = "Y,X")]
+    pub psf_centre: Option<PsfCentre>,
     /// The PSF includes the detector pixel, as STScI's empirical ones do (else the header's PIXINT).
     #[arg(long)]
     pub psf_pixel_integrated: bool,
@@ -168,6 +172,9 @@ pub struct PredictArgs {
     /// PSF samples per detector pixel (else the PSF's header; else 4).
     #[arg(long, value_name = "N", value_parser = at_least_one())]
     pub psf_oversample: Option<usize>,
+    /// Centre of the PSF, 0-based row and column of its array (else its middle, (n-1)/2).
+    #[arg(long, value_name = "Y,X")]
+    pub psf_centre: Option<PsfCentre>,
     /// The PSF includes the detector pixel.
     #[arg(long)]
     pub psf_pixel_integrated: bool,

@@ -25,6 +25,7 @@ pub fn run(args: &PredictArgs) -> Run {
         PsfOptions {
             oversample: args.psf_oversample,
             pixel_integrated: args.psf_pixel_integrated.then_some(true),
+            centre: args.psf_centre,
         },
     )?;
     let options = ExposureOptions {

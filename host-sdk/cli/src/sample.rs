@@ -137,6 +137,7 @@ fn read_psfs(args: &SampleArgs) -> Result<Vec<PsfImage>, Failure> {
     let options = PsfOptions {
         oversample: args.input.psf_oversample,
         pixel_integrated: args.input.psf_pixel_integrated.then_some(true),
+        centre: args.input.psf_centre,
     };
     let psfs: Result<_, _> =
         args.input.psf.iter().map(|address| PsfImage::read(address, options)).collect();

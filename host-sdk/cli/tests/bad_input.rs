@@ -99,6 +99,8 @@ fn usage() {
     ] {
         says(&bench.fails(2, &[flag, value]), &[flag, value, known]);
     }
+    says(&bench.fails(2, &["--psf-centre", "8.25,8"]), &["--psf-centre", "half-integer"]);
+    says(&bench.fails(1, &["--psf-centre", "8,17"]), &["psf.fits", "8, 17", "17 columns"]);
     let psf = bench.psf.display().to_string();
     let twice = ["--psf", &psf, "--psf", &psf];
     says(&bench.fails(2, &twice), &["--psf", "got 2"]);
