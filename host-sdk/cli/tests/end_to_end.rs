@@ -72,6 +72,43 @@ fn a_posterior_and_its_figure() {
     }
 }
 
+/// The program is copied to a prefix of its own; the plugin stays where it is.
+#[test]
+fn models_are_found_around_the_program() {
+    if !support::engine("models_are_found_around_the_program") {
+        return;
+    }
+    let folder = Folder::new("installed");
+    let checks = String::from_utf8(pellucid(["doctor", "--json"]).stdout).unwrap();
+    let checks: serde_json::Value = serde_json::from_str(&checks).unwrap();
+    assert_eq!(checks[0]["check"], "plugin");
+    let plugin = checks[0]["detail"].as_str().unwrap();
+    for name in ["bin", "share/pellucid/models", "listed"] {
+        std::fs::create_dir_all(folder.path(name)).unwrap();
+    }
+    let program = folder.path("bin/pellucid");
+    std::fs::copy(env!("CARGO_BIN_EXE_pellucid"), &program).unwrap();
+    for model in ["bin/beside", "share/pellucid/models/shared", "listed/shared", "bin/shared"] {
+        write_prior(&folder.path(&format!("{model}.safetensors")));
+    }
+    let models = |listed: &str| {
+        let mut run = Command::new(&program);
+        run.args(["models", "--json", "--plugin", plugin]).env("PELLUCID_MODELS", listed);
+        let models: serde_json::Value =
+            serde_json::from_str(&works(run.output().unwrap())).unwrap();
+        move |name: &str| {
+            let found = models.as_array().unwrap().iter().find(|m| m["name"] == name);
+            found.expect(name)["path"].as_str().unwrap().to_owned()
+        }
+    };
+    let file = |name: &str| folder.path(name).canonicalize().unwrap().display().to_string();
+    let installed = models("");
+    assert_eq!(installed("shared"), file("share/pellucid/models/shared.safetensors"));
+    assert_eq!(installed("beside"), file("bin/beside.safetensors"));
+    let listed = file("listed");
+    assert_eq!(models(&listed)("shared"), file("listed/shared.safetensors"));
+}
+
 /// An even kernel centred on the sample n/2, as Tiny Tim's are, is the odd one in it.
 #[test]
 fn the_centre_of_the_psf_can_be_stated() {
