@@ -181,6 +181,35 @@ fn look_up_tables_follow_the_stamp() {
     assert_eq!((table.crval, table.cdelt), ([5.0, -2.0], [64.0, 32.0]));
 }
 
+/// What the table of `a_row_of_detector_columns_shifts_as_in_astropy` (pellucid-exposure) looks
+/// like in a file.
+#[test]
+fn an_old_table_of_one_axis_is_a_row_along_x() {
+    for (corrected, axis) in [(1, TableAxis::X), (2, TableAxis::Y)] {
+        let scratch = Scratch::new(&format!("row-{corrected}"));
+        hst(&scratch.0, "ELECTRONS/S");
+        {
+            let mut file = FitsFile::edit(&scratch.0).unwrap();
+            let description = ImageDescription { data_type: ImageType::Float, dimensions: &[6] };
+            let hdu = file.create_image("D2IMARR".to_owned(), &description).unwrap();
+            hdu.write_image(&mut file, &[0.5, -0.25, 1.0, 0.125, 2.0, -1.0]).unwrap();
+            let index = file.num_hdus().unwrap() - 1;
+            key(&mut file, index, "CRPIX1", 2.0);
+            key(&mut file, index, "CRVAL1", 5.0);
+            key(&mut file, index, "CDELT1", 4.0);
+            key(&mut file, 1, "D2IMEXT", "jref$old_d2i.fits");
+            key(&mut file, 1, "AXISCORR", corrected);
+        }
+        let at = scratch.at("[SCI,1]");
+        let file = ExposureFile::open(&at, &ExposureOptions::default()).unwrap();
+        let [table] = &file.chips()[0].tables[..] else { panic!("one table") };
+        assert_eq!((table.kind, table.axis), (TableKind::D2im, axis));
+        assert_eq!(table.values, ndarray::arr2(&[[0.5, -0.25, 1.0, 0.125, 2.0, -1.0]]));
+        let description = (table.crpix, table.crval, table.cdelt);
+        assert_eq!(description, ([2.0, 0.0], [5.0, 0.0], [4.0, 1.0]));
+    }
+}
+
 #[test]
 fn a_plain_image_needs_a_pixel_scale_and_a_noise_level() {
     let scratch = Scratch::new("plain");
