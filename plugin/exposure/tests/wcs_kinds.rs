@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ndarray::{Array2, Array3};
 use pellucid_exposure::{
-    CallbackWcs, ExposureError, GridWcs, HeaderWcs, LookupTable, OffsetWcs, TableKind, Wcs,
+    CallbackWcs, ExposureError, GridWcs, HeaderWcs, LookupTable, TableKind, Wcs,
 };
 use scene::{header_wcs, sip_header, tan_header};
 
@@ -330,14 +330,4 @@ fn callbacks_invert_and_fail_with_their_code() {
         None,
     );
     assert!(constant.sky_to_pixel(&[[1.0, 2.1]]).is_err());
-}
-
-#[test]
-fn offset_is_a_translation() {
-    let frame = header_wcs(&sip_header(SKY, [50.0, 50.0], 0.1, 30.0));
-    let stamp = OffsetWcs::new(Arc::clone(&frame), 12.0, 34.0);
-    assert_eq!(stamp.pixel_to_sky(&[[1.0, 2.0]]), frame.pixel_to_sky(&[[13.0, 36.0]]));
-    let back = stamp.sky_to_pixel(&frame.pixel_to_sky(&[[13.0, 36.0]]).unwrap()).unwrap()[0];
-    assert!((back[0] - 1.0).abs() < 1e-8 && (back[1] - 2.0).abs() < 1e-8);
-    assert_eq!(stamp.reference_px(), Some([37.0, 15.0]));
 }
