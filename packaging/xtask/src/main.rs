@@ -5,6 +5,7 @@ mod bench;
 mod build;
 mod demo;
 mod deps;
+mod download;
 mod error;
 mod header;
 mod layout;
