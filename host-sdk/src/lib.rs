@@ -15,7 +15,7 @@
 //!     nx: 64,
 //!     ny: 64,
 //!     centre: file.chips()[0].centre(),
-//!     pixel_scale_arcsec: 0.065,
+//!     pixel_scale_arcsec: 0.03,
 //! };
 //! let region = file.chips()[0].footprint(&grid).expect("the grid is centred on the chip");
 //! let stamp = file.stamp(0, region)?;
@@ -28,7 +28,7 @@
 //!     grid,
 //!     samples: 32,
 //!     seed: 1,
-//!     prior: "galaxies-ve-64".into(),
+//!     prior: "galaxies64-ve".into(),
 //!     likelihood: "gaussian".into(),
 //!     options: Default::default(),
 //!     priority: 0,

@@ -181,6 +181,35 @@ fn look_up_tables_follow_the_stamp() {
     assert_eq!((table.crval, table.cdelt), ([5.0, -2.0], [64.0, 32.0]));
 }
 
+/// What the table of `a_row_of_detector_columns_shifts_as_in_astropy` (pellucid-exposure) looks
+/// like in a file.
+#[test]
+fn an_old_table_of_one_axis_is_a_row_along_x() {
+    for (corrected, axis) in [(1, TableAxis::X), (2, TableAxis::Y)] {
+        let scratch = Scratch::new(&format!("row-{corrected}"));
+        hst(&scratch.0, "ELECTRONS/S");
+        {
+            let mut file = FitsFile::edit(&scratch.0).unwrap();
+            let description = ImageDescription { data_type: ImageType::Float, dimensions: &[6] };
+            let hdu = file.create_image("D2IMARR".to_owned(), &description).unwrap();
+            hdu.write_image(&mut file, &[0.5, -0.25, 1.0, 0.125, 2.0, -1.0]).unwrap();
+            let index = file.num_hdus().unwrap() - 1;
+            key(&mut file, index, "CRPIX1", 2.0);
+            key(&mut file, index, "CRVAL1", 5.0);
+            key(&mut file, index, "CDELT1", 4.0);
+            key(&mut file, 1, "D2IMEXT", "jref$old_d2i.fits");
+            key(&mut file, 1, "AXISCORR", corrected);
+        }
+        let at = scratch.at("[SCI,1]");
+        let file = ExposureFile::open(&at, &ExposureOptions::default()).unwrap();
+        let [table] = &file.chips()[0].tables[..] else { panic!("one table") };
+        assert_eq!((table.kind, table.axis), (TableKind::D2im, axis));
+        assert_eq!(table.values, ndarray::arr2(&[[0.5, -0.25, 1.0, 0.125, 2.0, -1.0]]));
+        let description = (table.crpix, table.crval, table.cdelt);
+        assert_eq!(description, ([2.0, 0.0], [5.0, 0.0], [4.0, 1.0]));
+    }
+}
+
 #[test]
 fn a_plain_image_needs_a_pixel_scale_and_a_noise_level() {
     let scratch = Scratch::new("plain");
@@ -208,6 +237,28 @@ fn a_plain_image_needs_a_pixel_scale_and_a_noise_level() {
     options.fallback_sigma = Some(0.5);
     let mut file = ExposureFile::open(&scratch.address(), &options).unwrap();
     assert_eq!(file.stamp(0, region).unwrap().sigma[[0, 0]], 0.5);
+}
+
+#[test]
+fn rectangles_without_pixels_or_outside_are_refused() {
+    let scratch = Scratch::new("rectangle");
+    hst(&scratch.0, "ELECTRONS/S");
+    let mut file = ExposureFile::open(&scratch.at("[SCI,1]"), &ExposureOptions::default()).unwrap();
+    let none = file.chips()[0].cutout([14.5, 9.5], 0);
+    for region in [
+        none,
+        Region { x0: 3, y0: 2, nx: 5, ny: 0 },
+        Region { x0: NX, y0: 0, nx: 1, ny: 1 },
+        Region { x0: 0, y0: 1, nx: 1, ny: NY },
+        Region { x0: usize::MAX, y0: 0, nx: 2, ny: 1 },
+        Region { x0: 0, y0: 0, nx: usize::MAX, ny: 1 },
+    ] {
+        let error = file.stamp(0, region).unwrap_err();
+        assert!(matches!(error, HostError::Shape { .. }), "{region:?}: {error}");
+        let text = error.to_string();
+        assert!(text.contains("[SCI,1]") && text.contains("30x20"), "{text}");
+    }
+    assert!(file.stamp(0, Region { x0: NX - 1, y0: NY - 1, nx: 1, ny: 1 }).is_ok());
 }
 
 #[test]
@@ -243,10 +294,38 @@ fn psf_sampling_comes_from_the_command_line_then_the_header() {
     let scratch = written("psf", &Array2::ones((5, 7)), Some(3));
     let read = |options| PsfImage::read(&scratch.address(), options).unwrap();
     assert_eq!(read(PsfOptions::default()).oversample, 3);
-    let stated = PsfOptions { oversample: Some(1), pixel_integrated: Some(true) };
+    let stated = PsfOptions { oversample: Some(1), pixel_integrated: Some(true), centre: None };
     assert_eq!(read(stated).oversample, 1);
     assert!(read(stated).pixel_integrated);
     assert_eq!(read(stated).kernel.dim(), (5, 7));
+}
+
+#[test]
+fn a_stated_centre_becomes_the_middle() {
+    let kernel = Array2::from_shape_fn((4, 5), |(y, x)| (10 * y + x + 1) as f64);
+    let scratch = written("centre", &kernel, Some(4));
+    let read = |centre: &str| {
+        let options = PsfOptions { centre: Some(centre.parse().unwrap()), ..Default::default() };
+        PsfImage::read(&scratch.address(), options).map(|psf| psf.kernel)
+    };
+    assert_eq!(read("1.5,2").unwrap(), kernel, "already the middle");
+    for (centre, y, x) in [("2,1", 2.0, 1.0), ("0, 3.5", 0.0, 3.5), ("2.5,0", 2.5, 0.0)] {
+        let padded = read(centre).unwrap();
+        let middle = [padded.nrows(), padded.ncols()].map(|n| (n as f64 - 1.0) / 2.0);
+        // Every sample keeps its offset from the centre, and there is no other light.
+        for ((row, column), value) in kernel.indexed_iter() {
+            let at = [row as f64 - y + middle[0], column as f64 - x + middle[1]];
+            assert_eq!(padded[at.map(|v| v as usize)], *value, "{centre}: {at:?}");
+        }
+        assert_eq!(padded.sum(), kernel.sum());
+    }
+    assert_eq!(read("0,3.5").unwrap().dim(), (7, 8), "no more zeros than it takes");
+    let error = read("4,2").unwrap_err().to_string();
+    assert!(error.contains("[PSF,1]") && error.contains("4 rows, 5 columns"), "{error}");
+    for text in ["2.25,1", "2", "-1,2", "a,b", "nan,1", "1,2,3"] {
+        let error = text.parse::<pellucid_host::input::PsfCentre>().unwrap_err();
+        assert!(error.contains("half-integer"), "{text}: {error}");
+    }
 }
 
 #[test]

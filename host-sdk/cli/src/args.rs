@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pellucid_host::fits::FitsAddress;
-use pellucid_host::input::SkyLevel;
+use pellucid_host::input::{PsfCentre, SkyLevel};
 
 /// Bayesian deconvolution of galaxy images: independent samples of what a galaxy may look like.
 #[derive(Debug, Parser)]
@@ -42,7 +43,7 @@ pub struct EngineArgs {
     #[arg(long, value_name = "FILE")]
     pub plugin: Option<PathBuf>,
     /// auto, cpu or cuda:0.
-    #[arg(long, default_value = "auto")]
+    #[arg(long, default_value = "auto", value_parser = device)]
     pub device: String,
     /// CPU threads, at most four per core; 0 takes one per core.
     #[arg(long)]
@@ -75,14 +76,18 @@ pub struct InputArgs {
     #[arg(long, value_name = "ARCSEC", value_parser = positive, allow_negative_numbers = true)]
     pub pixel_scale_data: Option<f64>,
     /// Use the N x N pixels around the target instead of those that see the model.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one())]
     pub cutout: Option<usize>,
     /// PSF image, once for all exposures or once for each.
     #[arg(long, value_name = "FITS", required = true, value_parser = address)]
     pub psf: Vec<FitsAddress>,
     /// PSF samples per detector pixel (else the PSF header's OVERSAMP, OVERSMPL or SAMPFACT; else 4).
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one())]
     pub psf_oversample: Option<usize>,
+    /// Centre of the PSF, 0-based row and column of its array, integers or half-integers (else its
+    /// middle, (n-1)/2). Tiny Tim's arrays of even size n have it at n/2,n/2.
+    #[arg(long, value_name = "Y,X")]
+    pub psf_centre: Option<PsfCentre>,
     /// The PSF includes the detector pixel, as STScI's empirical ones do (else the header's PIXINT).
     #[arg(long)]
     pub psf_pixel_integrated: bool,
@@ -116,19 +121,19 @@ pub struct SampleArgs {
     #[arg(long, value_name = "ARCSEC", value_parser = positive, allow_negative_numbers = true)]
     pub pixel_scale: Option<f64>,
     /// Side of the model in pixels (default: the prior's).
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one())]
     pub size: Option<usize>,
     /// Surface brightness (e-/s per detector pixel) of one network unit (default: from the data).
     #[arg(long, value_name = "F", value_parser = positive, allow_negative_numbers = true)]
     pub flux_scale: Option<f64>,
     /// How many samples.
-    #[arg(long, default_value_t = 32, value_name = "N")]
+    #[arg(long, default_value_t = 32, value_name = "N", value_parser = at_least_one())]
     pub samples: usize,
     /// Seed; the same seed gives the same samples.
     #[arg(long, default_value_t = 0, value_name = "S")]
     pub seed: u64,
-    /// calibrated, convolved or smc.
-    #[arg(long)]
+    /// The method (default: calibrated).
+    #[arg(long, value_parser = ["calibrated", "convolved", "smc"])]
     pub sampler: Option<String>,
     /// Noise levels of the guided stage.
     #[arg(long, value_name = "N")]
@@ -136,8 +141,8 @@ pub struct SampleArgs {
     /// Split-Gibbs sweeps of the calibrated sampler.
     #[arg(long, value_name = "N")]
     pub sweeps: Option<usize>,
-    /// f32 or bf16.
-    #[arg(long)]
+    /// Arithmetic of the network (default: f32).
+    #[arg(long, value_parser = ["f32", "bf16"])]
     pub precision: Option<String>,
     /// Draw a figure as well.
     #[arg(long, value_name = "PNG")]
@@ -165,8 +170,11 @@ pub struct PredictArgs {
     #[arg(long, value_name = "FITS", value_parser = address)]
     pub psf: FitsAddress,
     /// PSF samples per detector pixel (else the PSF's header; else 4).
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one())]
     pub psf_oversample: Option<usize>,
+    /// Centre of the PSF, 0-based row and column of its array (else its middle, (n-1)/2).
+    #[arg(long, value_name = "Y,X")]
+    pub psf_centre: Option<PsfCentre>,
     /// The PSF includes the detector pixel.
     #[arg(long)]
     pub psf_pixel_integrated: bool,
@@ -315,6 +323,18 @@ fn not_negative(text: &str) -> Result<f64, String> {
         Ok(x) if x >= 0.0 && x.is_finite() => Ok(x),
         _ => Err("needs a number that is not negative".into()),
     }
+}
+
+fn device(text: &str) -> Result<String, String> {
+    let known = match text.split_once(':') {
+        None => matches!(text, "auto" | "cpu"),
+        Some((kind, index)) => kind == "cuda" && index.parse::<u32>().is_ok(),
+    };
+    known.then(|| text.into()).ok_or_else(|| "needs auto, cpu or cuda:0, cuda:1, ...".into())
+}
+
+fn at_least_one() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
 }
 
 fn sky_level(text: &str) -> Result<SkyLevel, String> {

@@ -4,11 +4,12 @@ use ndarray::Array2;
 use pellucid_host::HostError;
 use pellucid_host::fits::{FitsInput, FitsOutput, Region};
 use pellucid_host::input::Stamp;
-use pellucid_host::session::{Engine, EngineOptions, FluxConvention, Plugin};
+use pellucid_host::session::{Engine, FluxConvention, Plugin};
 use pellucid_host::sky::{ModelGrid, SkyPosition};
 use serde_json::{Value, json};
 
 use crate::args::{DoctorArgs, EngineArgs};
+use crate::engine;
 use crate::failure::{Failure, Outcome, Run};
 use crate::terminal::say;
 
@@ -86,13 +87,7 @@ fn check_plugin(report: &mut Report, plugin: &Plugin, args: &EngineArgs) {
         });
         each.collect::<Vec<_>>().join("; ")
     });
-    let options = EngineOptions {
-        device: Some(args.device.clone()),
-        threads: args.threads,
-        model_dirs: args.models.clone(),
-        log_level: None,
-    };
-    let started = Engine::create(plugin, &options).map_err(Failure::from);
+    let started = Engine::create(plugin, &engine::options(args, None)).map_err(Failure::from);
     let started = report.note("start", started, |_| format!("on device {}", args.device));
     let Some(engine) = started else {
         return;

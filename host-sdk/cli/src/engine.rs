@@ -16,21 +16,37 @@ use crate::failure::Failure;
 pub fn start(args: &EngineArgs, prior: Option<&str>) -> Result<Engine, Failure> {
     let plugin = Plugin::find(args.plugin.as_deref())?;
     log::info!("{} from {}", plugin.version(), plugin.path().display());
+    let file = prior.and_then(as_file);
+    let folder = file.as_ref().map(|file| match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    });
+    Ok(Engine::create(&plugin, &options(args, folder))?)
+}
+
+/// What the command line asks of an engine. Models are looked for in the folders of `--models`,
+/// `extra`, those of PELLUCID_MODELS and then around this program; the plugin itself looks in
+/// PELLUCID_MODELS and around its own file, after all of these.
+pub fn options(args: &EngineArgs, extra: Option<&Path>) -> EngineOptions {
     let mut model_dirs = args.models.clone();
-    if let Some(file) = prior.and_then(as_file) {
-        let folder = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-        model_dirs.push(match folder.as_os_str().is_empty() {
-            true => ".".into(),
-            false => folder,
-        });
-    }
-    let options = EngineOptions {
+    model_dirs.extend(extra.map(Path::to_path_buf));
+    let listed = std::env::var_os("PELLUCID_MODELS").unwrap_or_default();
+    model_dirs.extend(std::env::split_paths(&listed).filter(|dir| !dir.as_os_str().is_empty()));
+    model_dirs.extend(std::env::current_exe().iter().flat_map(|program| installed(program)));
+    EngineOptions {
         device: Some(args.device.clone()),
         threads: args.threads,
         model_dirs,
         log_level: None,
-    };
-    Ok(Engine::create(&plugin, &options)?)
+    }
+}
+
+/// Where models are installed with a program: `../share/pellucid/models` from its folder, and that
+/// folder itself.
+fn installed(program: &Path) -> Vec<PathBuf> {
+    let folder = program.parent();
+    let shared = folder.and_then(Path::parent).map(|prefix| prefix.join("share/pellucid/models"));
+    shared.into_iter().chain(folder.map(Path::to_path_buf)).collect()
 }
 
 /// What the plugin says of a prior; `None` if it does not list it.

@@ -12,6 +12,7 @@ mod failure;
 mod inspect;
 mod interrupt;
 mod models;
+mod outputs;
 mod predict;
 mod sample;
 mod simulate;

@@ -7,11 +7,17 @@ use pellucid_host::sky::ModelGrid;
 use pellucid_host::{HostError, check_output};
 
 use crate::args::PredictArgs;
-use crate::engine;
 use crate::failure::{Outcome, Run};
+use crate::{engine, outputs};
 
 /// Runs the command. Pixels that the PSF cannot reach from the model are zero.
 pub fn run(args: &PredictArgs) -> Run {
+    let inputs = [
+        ("--image", &*args.image.path),
+        ("the exposure", &*args.exposure.path),
+        ("--psf", &*args.psf.path),
+    ];
+    outputs::check(&[("-o", &args.output)], inputs)?;
     check_output(&args.output)?;
     let (image, grid) = read_model(&args.image)?;
     let psf = PsfImage::read(
@@ -19,6 +25,7 @@ pub fn run(args: &PredictArgs) -> Run {
         PsfOptions {
             oversample: args.psf_oversample,
             pixel_integrated: args.psf_pixel_integrated.then_some(true),
+            centre: args.psf_centre,
         },
     )?;
     let options = ExposureOptions {

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use crate::args::SampleArgs;
 use crate::failure::{Failure, Outcome, Run};
 use crate::terminal::{Meter, duration};
-use crate::{engine, interrupt, summary};
+use crate::{engine, interrupt, outputs, summary};
 
 /// How often Ctrl-C is looked for while a job runs.
 const POLL: Duration = Duration::from_millis(200);
@@ -29,11 +29,7 @@ pub fn run(args: &SampleArgs) -> Run {
             args.input.psf.len()
         )));
     }
-    if args.samples == 0 {
-        return Err(Failure::Usage("--samples: needed at least 1, got 0".into()));
-    }
-    check_output(&args.output)?;
-    args.figure.as_deref().map_or(Ok(()), check_output)?;
+    check_outputs(args)?;
     let correlation = match &args.noise_correlation {
         Some(address) => Some(NoiseCorrelation::read(address)?),
         None => None,
@@ -104,6 +100,19 @@ pub fn run(args: &SampleArgs) -> Run {
     })
 }
 
+/// Outputs that can be written and replace nothing they are made from.
+fn check_outputs(args: &SampleArgs) -> Result<(), Failure> {
+    let mut outputs = vec![("-o", &*args.output)];
+    outputs.extend(args.figure.as_deref().map(|path| ("--figure", path)));
+    let mut inputs: Vec<_> = args.exposures.iter().map(|a| ("an exposure", &*a.path)).collect();
+    inputs.extend(args.input.psf.iter().map(|a| ("--psf", &*a.path)));
+    inputs.extend(args.noise_correlation.iter().map(|a| ("--noise-correlation", &*a.path)));
+    let models = [("--prior", Path::new(&args.prior)), ("--noise", Path::new(&args.noise))];
+    inputs.extend(models.into_iter().filter(|(_, path)| path.is_file()));
+    outputs::check(&outputs, inputs)?;
+    Ok(outputs.iter().try_for_each(|(_, path)| check_output(path))?)
+}
+
 fn open_exposures(
     args: &SampleArgs,
     correlation: Option<&NoiseCorrelation>,
@@ -128,6 +137,7 @@ fn read_psfs(args: &SampleArgs) -> Result<Vec<PsfImage>, Failure> {
     let options = PsfOptions {
         oversample: args.input.psf_oversample,
         pixel_integrated: args.input.psf_pixel_integrated.then_some(true),
+        centre: args.input.psf_centre,
     };
     let psfs: Result<_, _> =
         args.input.psf.iter().map(|address| PsfImage::read(address, options)).collect();

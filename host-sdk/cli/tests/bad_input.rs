@@ -74,16 +74,6 @@ fn fails(output: &Output, code: i32) -> String {
     stderr
 }
 
-/// Whether any plugin can be had, the stub included.
-fn plugin(test: &str) -> bool {
-    let doctor = pellucid(["doctor"]);
-    let found = String::from_utf8_lossy(&doctor.stdout).contains("ok    ABI");
-    if !found {
-        eprintln!("SKIPPED: {test}: no plugin (PELLUCID_PLUGIN)");
-    }
-    found
-}
-
 #[track_caller]
 fn says(message: &str, words: &[&str]) {
     for word in words {
@@ -97,12 +87,54 @@ fn usage() {
     says(&bench.fails(2, &["--no-such-flag"]), &["--no-such-flag"]);
     says(&bench.fails(2, &["--ra", "150"]), &["--dec"]);
     says(&bench.fails(2, &["--sigma", "-1"]), &["--sigma", "positive"]);
-    says(&bench.fails(2, &["--samples", "0"]), &["--samples"]);
+    for flag in ["--samples", "--size", "--cutout", "--psf-oversample"] {
+        says(&bench.fails(2, &[flag, "0"]), &[flag, "0"]);
+    }
+    for (flag, value, known) in [
+        ("--sampler", "magic", "calibrated"),
+        ("--precision", "f16", "bf16"),
+        ("--device", "abacus", "cuda:0"),
+        ("--device", "cuda:first", "cuda:0"),
+        ("--device", "cuda", "cuda:0"),
+    ] {
+        says(&bench.fails(2, &[flag, value]), &[flag, value, known]);
+    }
+    says(&bench.fails(2, &["--psf-centre", "8.25,8"]), &["--psf-centre", "half-integer"]);
+    says(&bench.fails(1, &["--psf-centre", "8,17"]), &["psf.fits", "8, 17", "17 columns"]);
     let psf = bench.psf.display().to_string();
     let twice = ["--psf", &psf, "--psf", &psf];
     says(&bench.fails(2, &twice), &["--psf", "got 2"]);
     assert_eq!(pellucid(["frobnicate"]).status.code(), Some(2));
     assert_eq!(pellucid(["--version"]).status.code(), Some(0));
+}
+
+#[test]
+fn outputs_that_would_replace_something() {
+    let bench = Bench::new("overwrite");
+    let text = |path: &PathBuf| path.display().to_string();
+    let [exposure, psf, prior, output] =
+        [&bench.exposure, &bench.psf, &bench.prior, &bench.output].map(text);
+    for (input, name) in [(&exposure, "exposure"), (&psf, "--psf"), (&prior, "--prior")] {
+        let before = std::fs::read(input).unwrap();
+        says(&bench.fails(2, &["-o", input]), &["-o", input, name]);
+        says(&bench.fails(2, &["--figure", input]), &["--figure", input, name]);
+        assert_eq!(std::fs::read(input).unwrap(), before);
+    }
+    let correlation = ["--noise-correlation", &psf, "--figure", &psf];
+    says(&bench.fails(2, &correlation), &["--figure", &psf]);
+    says(&bench.fails(2, &["--figure", &output]), &["--figure", "-o", &output]);
+
+    let predict = ["predict", "--image", &prior, &exposure, "--psf", &psf, "-o"];
+    for (input, name) in [(&exposure, "exposure"), (&psf, "--psf"), (&prior, "--image")] {
+        let run = pellucid(predict.iter().copied().chain([input.as_str()]));
+        says(&fails(&run, 2), &["-o", input, name]);
+    }
+    let inspect = pellucid(["inspect", &exposure, "--figure", &exposure]);
+    says(&fails(&inspect, 2), &["--figure", &exposure]);
+    let truth = text(&bench.folder.path("truth.fits"));
+    std::fs::rename(&bench.exposure, &truth).unwrap();
+    let simulate = pellucid(["simulate", "--scene", &truth, "-o", &text(&bench.folder.0)]);
+    says(&fails(&simulate, 2), &["--scene", &truth]);
 }
 
 #[test]
@@ -161,7 +193,7 @@ fn a_wcs_that_is_singular_or_elsewhere() {
 
 #[test]
 fn pixels_and_noise_that_cannot_be() {
-    if !plugin("pixels_and_noise_that_cannot_be") {
+    if !support::plugin("pixels_and_noise_that_cannot_be") {
         return;
     }
     let bench = Bench::new("nan").spoil(|parts| parts.science[[5, 9]] = f32::NAN);
@@ -178,15 +210,11 @@ fn pixels_and_noise_that_cannot_be() {
 }
 
 #[test]
-fn models_and_options_that_cannot_be() {
-    if !support::engine("models_and_options_that_cannot_be") {
+fn models_that_cannot_be() {
+    if !support::engine("models_that_cannot_be") {
         return;
     }
-    let bench = Bench::new("options");
-    says(&bench.fails(1, &["--sampler", "magic"]), &["magic"]);
-    says(&bench.fails(1, &["--device", "abacus"]), &["abacus"]);
-    says(&bench.fails(1, &["--precision", "f16"]), &["f16"]);
-
+    let bench = Bench::new("models");
     let bytes = std::fs::read(&bench.prior).unwrap();
     std::fs::write(&bench.prior, &bytes[..bytes.len() - 100]).unwrap();
     says(&bench.fails(1, &[]), &["prior"]);

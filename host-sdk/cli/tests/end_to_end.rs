@@ -4,8 +4,9 @@ mod support;
 
 use std::process::{Command, Output};
 
-use pellucid_host::fits::FitsInput;
-use support::{Folder, Parts, SIDE, pellucid, write_prior, write_psf};
+use ndarray::{Array2, s};
+use pellucid_host::fits::{Card, FitsInput, FitsOutput};
+use support::{Folder, GRID, Parts, SIDE, pellucid, write_prior, write_psf};
 
 #[track_caller]
 fn works(output: Output) -> String {
@@ -67,8 +68,84 @@ fn a_posterior_and_its_figure() {
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
             assert!(text.contains("found 0 warning(s) and 0 error(s)"), "{text}");
         }
-        Err(_) => eprintln!("SKIPPED: fitsverify is not installed"),
+        Err(_) => support::skipped("fitsverify is not installed"),
     }
+}
+
+/// The program is copied to a prefix of its own; the plugin stays where it is.
+#[test]
+fn models_are_found_around_the_program() {
+    if !support::engine("models_are_found_around_the_program") {
+        return;
+    }
+    let folder = Folder::new("installed");
+    let checks = String::from_utf8(pellucid(["doctor", "--json"]).stdout).unwrap();
+    let checks: serde_json::Value = serde_json::from_str(&checks).unwrap();
+    assert_eq!(checks[0]["check"], "plugin");
+    let plugin = checks[0]["detail"].as_str().unwrap();
+    for name in ["bin", "share/pellucid/models", "listed"] {
+        std::fs::create_dir_all(folder.path(name)).unwrap();
+    }
+    let program = folder.path("bin/pellucid");
+    std::fs::copy(env!("CARGO_BIN_EXE_pellucid"), &program).unwrap();
+    for model in ["bin/beside", "share/pellucid/models/shared", "listed/shared", "bin/shared"] {
+        write_prior(&folder.path(&format!("{model}.safetensors")));
+    }
+    let models = |listed: &str| {
+        let mut run = Command::new(&program);
+        run.args(["models", "--json", "--plugin", plugin]).env("PELLUCID_MODELS", listed);
+        let models: serde_json::Value =
+            serde_json::from_str(&works(run.output().unwrap())).unwrap();
+        move |name: &str| {
+            let found = models.as_array().unwrap().iter().find(|m| m["name"] == name);
+            found.expect(name)["path"].as_str().unwrap().to_owned()
+        }
+    };
+    let file = |name: &str| folder.path(name).canonicalize().unwrap().display().to_string();
+    let installed = models("");
+    assert_eq!(installed("shared"), file("share/pellucid/models/shared.safetensors"));
+    assert_eq!(installed("beside"), file("bin/beside.safetensors"));
+    let listed = file("listed");
+    assert_eq!(models(&listed)("shared"), file("listed/shared.safetensors"));
+}
+
+/// An even kernel centred on the sample n/2, as Tiny Tim's are, is the odd one in it.
+#[test]
+fn the_centre_of_the_psf_can_be_stated() {
+    if !support::engine("the_centre_of_the_psf_can_be_stated") {
+        return;
+    }
+    let folder = Folder::new("centre");
+    let path = |name: &str| folder.path(name).display().to_string();
+    let write = |name: &str, image: Array2<f32>, cards: &[Card]| {
+        let mut file = FitsOutput::create(&folder.path(name), &[]).unwrap();
+        file.image("IMAGE", 1, image.view(), cards).unwrap();
+        file.commit().unwrap();
+    };
+    Parts::default().write(&folder.path("exposure.fits"));
+    let model = Array2::from_shape_fn((SIDE, SIDE), |(y, x)| ((7 * y + 13 * x) % 11) as f32);
+    write("model.fits", model, &GRID.cards());
+    let odd = Array2::from_shape_fn((9, 9), |(y, x)| 1.0 / (1 + y * y + 2 * x) as f32);
+    let mut even = Array2::zeros((10, 10));
+    even.slice_mut(s![1.., 1..]).assign(&odd);
+    let sampling = [Card::new("OVERSAMP", 4, "")];
+    write("odd.fits", odd, &sampling);
+    write("even.fits", even, &sampling);
+    let predict = |psf: &str, more: &[&str]| {
+        let (image, exposure, psf) = (path("model.fits"), path("exposure.fits"), path(psf));
+        let output = path("predicted.fits");
+        let args = ["predict", "--image", &image, &exposure, "--psf", &psf, "-o", &output];
+        works(pellucid(args.iter().chain(more)));
+        let mut file = FitsInput::open(&folder.path("predicted.fits")).unwrap();
+        let index = file.find("SCI", 1).unwrap().index;
+        file.image_2d(index).unwrap()
+    };
+    let expected = predict("odd.fits", &[]);
+    let worst = |image: Array2<f64>| (&image - &expected).fold(0.0f64, |m, d| m.max(d.abs()));
+    let stated = worst(predict("even.fits", &["--psf-centre", "5,5"]));
+    assert!(stated < 1e-5, "{stated}");
+    let assumed = worst(predict("even.fits", &[]));
+    assert!(assumed > 0.05, "half a sample aside: {assumed}");
 }
 
 #[test]

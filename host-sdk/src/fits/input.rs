@@ -163,8 +163,24 @@ impl FitsInput {
     /// A rectangle of a 2-D image, [y, x]; only these pixels are read from disk.
     ///
     /// # Errors
-    /// [`HostError::Fits`] if the rectangle leaves the image.
+    /// [`HostError::Shape`] if the rectangle is empty or leaves the image, or there is no 2-D
+    /// image; [`HostError::Fits`] if the file is cut short.
     pub fn region(&mut self, index: usize, region: Region) -> Result<Array2<f64>> {
+        let hdu = &self.hdus[index];
+        let within = |first: usize, n: usize, all: usize| n > 0 && n <= all && first <= all - n;
+        let sound = matches!(hdu.shape[..], [ny, nx]
+            if within(region.x0, region.nx, nx) && within(region.y0, region.ny, ny));
+        // cfitsio reads such a rectangle backwards, past the end of the buffer.
+        if !sound {
+            return Err(HostError::Shape {
+                what: format!("rectangle read from {}", self.at(hdu)),
+                need: format!("at least one pixel, all of them in {}", hdu.describe()),
+                got: format!(
+                    "{} x {} pixels from 0-based (x, y) = ({}, {})",
+                    region.nx, region.ny, region.x0, region.y0
+                ),
+            });
+        }
         let x = region.x0..region.x0 + region.nx;
         let y = region.y0..region.y0 + region.ny;
         let values: Vec<f64> =

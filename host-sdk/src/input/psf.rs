@@ -1,8 +1,9 @@
 //! A PSF image and how it is sampled.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
-use ndarray::Array2;
+use ndarray::{Array2, s};
 
 use super::hash::sha256_file;
 use crate::error::{HostError, Result};
@@ -17,6 +18,52 @@ pub struct PsfOptions {
     /// Whether the kernel includes the detector pixel, as STScI's empirical PSFs do. Asked of the
     /// header: the logical PIXINT; in the end no.
     pub pixel_integrated: Option<bool>,
+    /// Where its centre is, unless in the middle of the array.
+    pub centre: Option<PsfCentre>,
+}
+
+/// The centre of a kernel: 0-based row and column of its array, each on a sample or half-way
+/// between two. Tiny Tim's arrays of even size n have it on the sample n/2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PsfCentre {
+    /// Twice the row and the column.
+    twice: [usize; 2],
+}
+
+impl PsfCentre {
+    /// The kernel with zeros added at one end of each axis, so that its centre c is the middle of
+    /// the new array: of n samples, n - 1 - 2c are added before the first or 2c - (n - 1) after the
+    /// last. Nothing is resampled. `None` for a centre outside the array.
+    fn to_middle(self, kernel: &Array2<f64>) -> Option<Array2<f64>> {
+        let (ny, nx) = kernel.dim();
+        let padding = |twice: usize, n: usize| {
+            let inside = twice + 2 <= 2 * n;
+            inside.then(|| ((n - 1).saturating_sub(twice), twice.saturating_sub(n - 1)))
+        };
+        let [y, x] = self.twice;
+        let ((y0, y1), (x0, x1)) = (padding(y, ny)?, padding(x, nx)?);
+        let mut padded = Array2::zeros((y0 + ny + y1, x0 + nx + x1));
+        padded.slice_mut(s![y0..y0 + ny, x0..x0 + nx]).assign(kernel);
+        Some(padded)
+    }
+}
+
+impl FromStr for PsfCentre {
+    type Err = String;
+
+    /// `Y,X`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let twice = |coordinate: &str| {
+            let twice = 2.0 * coordinate.trim().parse::<f64>().ok()?;
+            ((0.0..1e6).contains(&twice) && twice.fract() == 0.0).then_some(twice as usize)
+        };
+        let both = text.split_once(',').and_then(|(y, x)| Some([twice(y)?, twice(x)?]));
+        both.map(|twice| Self { twice }).ok_or_else(|| {
+            "needs row,column, 0-based, each an integer or a half-integer (109,109 or 31.5,31.5); \
+             a kernel centred elsewhere has to be resampled"
+                .into()
+        })
+    }
 }
 
 /// A PSF read from a file.
@@ -26,7 +73,7 @@ pub struct PsfImage {
     pub path: PathBuf,
     /// SHA-256 of that file.
     pub sha256: String,
-    /// The kernel, [y, x], not normalised.
+    /// The kernel, [y, x], its centre in the middle, not normalised.
     pub kernel: Array2<f64>,
     /// Samples per detector pixel and axis.
     pub oversample: usize,
@@ -40,7 +87,7 @@ impl PsfImage {
     ///
     /// # Errors
     /// [`HostError::Fits`] or [`HostError::Shape`] if it is not a 2-D image, [`HostError::Value`]
-    /// for an oversampling of 0 or a pixel that is not finite.
+    /// for an oversampling of 0, a pixel that is not finite or a centre outside the image.
     pub fn read(address: &FitsAddress, options: PsfOptions) -> Result<Self> {
         let mut file = FitsInput::open(&address.path)?;
         let hdu = file.image_hdu(address.extension.as_ref())?;
@@ -61,6 +108,19 @@ impl PsfImage {
                 log::warn!("{at}: oversampling not stated; taken as 4 (--psf-oversample)");
                 4
             }
+        };
+        let kernel = match options.centre {
+            None => kernel,
+            Some(centre) => centre.to_middle(&kernel).ok_or_else(|| {
+                let (ny, nx) = kernel.dim();
+                let [y, x] = centre.twice.map(|twice| twice as f64 / 2.0);
+                let need = format!("a place in the array of {ny} rows, {nx} columns");
+                HostError::value(
+                    format!("{at}: centre of the PSF (y, x)"),
+                    need,
+                    format!("{y}, {x}"),
+                )
+            })?,
         };
         let stated = options.pixel_integrated.or_else(|| header.logical("PIXINT"));
         Ok(Self {

@@ -1,12 +1,15 @@
 //! HST's distortion look-up tables: NPOL in WCSDVARR, D2IM in D2IMARR extensions.
 
+use ndarray::Array2;
+
 use crate::error::{HostError, Result};
 use crate::fits::{FitsInput, Header};
 use crate::session::{LookupTable, TableAxis, TableKind};
 
 /// Reads the tables a science header refers to, as astropy reads them: `CPDISj = 'Lookup'` with
 /// `DPj.EXTVER`, `D2IMDISj = 'Lookup'` with `D2IMj.EXTVER`, and the old form `D2IMEXT` with
-/// `AXISCORR` (one table).
+/// `AXISCORR` (one table). That old table may have one axis: it is a row along x, and shifts
+/// the axis that AXISCORR names (astropy's `WCS._read_d2im_old_format`).
 ///
 /// # Errors
 /// [`HostError::Keyword`] if a table is announced and its extension is not in the file.
@@ -59,5 +62,12 @@ fn table(
     };
     let (crpix, crval, cdelt) = (pair("CRPIX", 0.0), pair("CRVAL", 0.0), pair("CDELT", 1.0));
     let index = hdu.index;
-    Ok(LookupTable { kind, axis, values: file.image_2d(index)?, crpix, crval, cdelt })
+    let values = match hdu.shape[..] {
+        [n] => {
+            let row = file.image(index)?.into_iter().collect();
+            Array2::from_shape_vec((1, n), row).map_err(|e| HostError::fits(at, e))?
+        }
+        _ => file.image_2d(index)?,
+    };
+    Ok(LookupTable { kind, axis, values, crpix, crval, cdelt })
 }

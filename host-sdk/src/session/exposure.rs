@@ -160,7 +160,8 @@ impl Engine {
 
     /// A PSF from an image sampled `oversample` times per detector pixel.
     ///
-    /// Its centre is the middle of the array, (n/2, n/2) 0-based for even sizes.
+    /// Its centre is the middle of the array, 0-based row (ny - 1)/2 and column (nx - 1)/2: between
+    /// two samples where the size is even. [`PsfCentre`](crate::input::PsfCentre) is for others.
     /// `pixel_integrated` says that the kernel includes the detector pixel.
     ///
     /// # Errors

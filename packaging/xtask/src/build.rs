@@ -1,6 +1,7 @@
 //! `build`, `check` and `test`. All in the release profile, so that libtorch's C++ shim is compiled once.
 
 use crate::error::Result;
+use crate::packages::Purpose;
 use crate::process::{cargo, release_dir, root, run, timed};
 use crate::setup::{self, Libtorch, Options};
 use crate::{abi, deps, header, layout};
@@ -20,8 +21,8 @@ pub(crate) fn compile(libtorch: &Libtorch) -> Result<()> {
 }
 
 /// All that can be said without running the code.
-pub(crate) fn check() -> Result<Libtorch> {
-    let (libtorch, _) = timed("set-up", || setup::run(&Options::default()))?;
+pub(crate) fn check(purpose: Purpose) -> Result<Libtorch> {
+    let (libtorch, _) = timed("set-up", || setup::run(&Options::of(purpose)))?;
     timed("rustfmt", || run(cargo("fmt").args(["--all", "--check"])))?;
     timed("deps", || deps::run().and_then(|()| layout::run()))?;
     timed("header", header::run)?;
@@ -35,7 +36,7 @@ pub(crate) fn check() -> Result<Libtorch> {
 
 /// Everything: `cargo test` last, so that its closing lines are the last words.
 pub(crate) fn test() -> Result<()> {
-    let libtorch = check()?;
+    let libtorch = check(Purpose::Test)?;
     // The tests load the plugin and run the CLI as a host would: they have to be there first.
     timed("build", || compile(&libtorch))?;
     timed("abi", abi::run)?;

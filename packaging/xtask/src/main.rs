@@ -5,6 +5,7 @@ mod bench;
 mod build;
 mod demo;
 mod deps;
+mod download;
 mod error;
 mod header;
 mod layout;
@@ -18,6 +19,7 @@ mod wheel;
 use std::process::ExitCode;
 
 use error::{Error, Result};
+use packages::Purpose;
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
@@ -58,7 +60,7 @@ fn dispatch(words: &[&str]) -> Result<()> {
         ["setup", flags @ ..] => setup::run(&setup::Options::parse(flags)?).map(drop),
         ["env"] => setup::print_env(),
         ["build"] => build::build().map(drop),
-        ["check"] => build::check().map(drop),
+        ["check"] => build::check(Purpose::default()).map(drop),
         ["test"] => build::test(),
         ["demo"] => demo::run(),
         ["bench", "--list"] => bench::list(),

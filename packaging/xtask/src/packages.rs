@@ -6,11 +6,23 @@ use std::process::{Command, Stdio};
 use crate::error::{Error, Result};
 use crate::process::{command, display, output, run, succeeds};
 
-/// What building, testing and the demo need.
-const REQUIRED: &[&str] =
-    &["wcslib-dev", "libcfitsio-dev", "pkg-config", "gcc", "g++", "binutils", "fitsverify"];
+/// What the packages are wanted for; each includes those before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Purpose {
+    /// Building and running.
+    #[default]
+    Build,
+    /// Most tests.
+    Test,
+    /// The other tests; they are counted as skipped without their packages.
+    AllTests,
+}
 
-/// What only some tests need; they are counted as skipped without it.
+/// For building, the demo and the benches.
+const BUILD: &[&str] = &["wcslib-dev", "libcfitsio-dev", "pkg-config", "gcc", "g++"];
+/// For most tests besides.
+const TEST: &[&str] = &["binutils", "fitsverify"];
+/// For some tests.
 const OPTIONAL: &[&str] =
     &["cmake", "abigail-tools", "python3-astropy", "esorex", "libcpl-dev", "slurm-wlm"];
 
@@ -25,16 +37,21 @@ pub(crate) fn python_with_pip() -> Option<&'static str> {
         .find(|python| succeeds(command(python).args(["-m", "pip", "--version"])))
 }
 
-/// Install the missing required packages and, with `all`, the optional ones.
-pub(crate) fn install(all: bool, need_pip: bool) -> Result<()> {
+/// Install what is missing for a purpose and, with `fetch`, for fetching libtorch.
+pub(crate) fn install(purpose: Purpose, fetch: bool) -> Result<()> {
+    let required = required(purpose);
     if !succeeds(command("dpkg-query").arg("--version")) {
-        eprintln!("set-up: no dpkg here; make sure of: {}", REQUIRED.join(" "));
+        eprintln!("set-up: no dpkg here; make sure of: {}", required.join(" "));
         return Ok(());
     }
-    let mut required = missing(REQUIRED)?;
-    if need_pip && python_with_pip().is_none() {
+    let mut required = missing(&required)?;
+    if fetch && python_with_pip().is_none() {
         required.push("python3-pip");
     }
+    if fetch && !succeeds(command("curl").arg("--version")) {
+        required.extend(["curl", "ca-certificates"]);
+    }
+    let all = purpose == Purpose::AllTests;
     let optional = if all { missing(OPTIONAL)? } else { Vec::new() };
     if required.is_empty() && optional.is_empty() {
         return Ok(());
@@ -57,6 +74,11 @@ pub(crate) fn install(all: bool, need_pip: bool) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn required(purpose: Purpose) -> Vec<&'static str> {
+    let test = if purpose >= Purpose::Test { TEST } else { &[] };
+    [BUILD, test].concat()
 }
 
 fn without_root(required: &[&str], optional: &[&str]) -> Result<()> {
@@ -101,4 +123,18 @@ fn apt() -> Command {
 
 fn apt_install(names: &[&str]) -> Result<()> {
     run(apt().args(["install", "--yes", "--no-install-recommends"]).args(names))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_tests_need_the_tools_of_tests() {
+        for tool in TEST {
+            assert!(!required(Purpose::default()).contains(tool), "{tool}");
+            assert!(required(Purpose::Test).contains(tool), "{tool}");
+        }
+        assert_eq!(required(Purpose::AllTests), required(Purpose::Test));
+    }
 }

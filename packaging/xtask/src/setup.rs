@@ -7,22 +7,28 @@ use std::process::Command;
 
 use crate::error::{Error, Result};
 use crate::libtorch::Source;
-use crate::packages;
+use crate::packages::{self, Purpose};
 use crate::process::{self, command, succeeds};
 
-/// Flags of `setup`.
+/// How far to set up.
 #[derive(Debug, Default)]
 pub(crate) struct Options {
-    all: bool,
+    purpose: Purpose,
     verify: bool,
 }
 
 impl Options {
+    /// For a command of this purpose.
+    pub(crate) fn of(purpose: Purpose) -> Self {
+        Self { purpose, verify: false }
+    }
+
+    /// The flags of `setup`.
     pub(crate) fn parse(flags: &[&str]) -> Result<Self> {
-        let mut options = Self::default();
+        let mut options = Self::of(Purpose::Test);
         for flag in flags {
             match *flag {
-                "--all" => options.all = true,
+                "--all" => options.purpose = Purpose::AllTests,
                 "--verify" => options.verify = true,
                 _ => return Err(Error::Usage(format!("setup: unknown option {flag}"))),
             }
@@ -54,7 +60,7 @@ impl Libtorch {
 /// Install and fetch what is missing. Silent and quick when nothing is.
 pub(crate) fn run(options: &Options) -> Result<Libtorch> {
     let source = Source::find(options.verify)?;
-    packages::install(options.all, source.needs_fetching())?;
+    packages::install(options.purpose, source.needs_fetching())?;
     rust_components();
     let folder = source.provide()?;
     eprintln!("set-up: LIBTORCH={}", folder.display());

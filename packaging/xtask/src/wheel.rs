@@ -3,13 +3,20 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use zip::ZipArchive;
 
+use crate::download;
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, checksum};
 use crate::packages::python_with_pip;
 use crate::process::{ci, command, run};
+
+/// Prints where pip looks for packages, its configuration and environment considered.
+const INDEX: &str = "from pip._internal.commands import create_command
+options = create_command('download').parse_args([])[0]
+print('' if options.no_index else options.index_url)";
 
 /// One wheel: how pip names it, and what to take out of it.
 #[derive(Debug)]
@@ -65,31 +72,56 @@ pub(crate) const WHEELS: &[Wheel] = &[
 ];
 
 impl Wheel {
-    /// The wheel in `downloads`: reused if whole, else downloaded.
+    /// The wheel in `downloads`: reused if whole, else downloaded; a broken download is gone on with.
     pub(crate) fn fetch(&self, downloads: &Path) -> Result<PathBuf> {
         let target = downloads.join(self.file);
         if target.exists() && checksum(&target)? == self.sha256 {
             eprintln!("set-up: have {}", self.file);
             return Ok(target);
         }
+        let none = || Error::Environment("no python3 with pip; install python3-pip".into());
+        let python = python_with_pip().ok_or_else(none)?;
+        fs::create_dir_all(downloads).map_err(Error::io("create", downloads))?;
+        match self.address(python) {
+            Some(url) => {
+                eprintln!("set-up: fetching {}", self.file);
+                let progress = if ci() { "--silent" } else { "--progress-bar" };
+                download::fetch(&url, &target, self.sha256, &[progress])?;
+            }
+            None => self.fetch_with_pip(python, downloads, &target)?,
+        }
+        Ok(target)
+    }
+
+    /// Where the index that pip uses has the wheel. `None` if that does not say or is not one of
+    /// plain links; pip knows more ways.
+    fn address(&self, python: &str) -> Option<String> {
+        let index = answer(command(python).args(["-c", INDEX]))?;
+        let (name, _) = self.requirement.split_once("==")?;
+        let page = format!("{}/{name}/", index.trim().trim_end_matches('/'));
+        let mut curl = command("curl");
+        curl.args(["--silent", "--fail", "--location", "--max-time", "60", &page]);
+        link(&answer(&mut curl)?, &page, self.file)
+    }
+
+    /// The wheel by pip, from the start.
+    fn fetch_with_pip(&self, python: &str, downloads: &Path, target: &Path) -> Result<()> {
         let partial = downloads.join("partial");
         if partial.exists() {
             fs::remove_dir_all(&partial).map_err(Error::io("remove", &partial))?;
         }
         fs::create_dir_all(&partial).map_err(Error::io("create", &partial))?;
-        self.download(&partial)?;
+        self.download(python, &partial)?;
         let fresh = partial.join(self.file);
         let got = checksum(&fresh)?;
         if got != self.sha256 {
             return Err(Error::Checksum { path: fresh, need: self.sha256.into(), got });
         }
-        fs::rename(&fresh, &target).map_err(Error::io("rename", &fresh))?;
-        Ok(target)
+        fs::rename(&fresh, target).map_err(Error::io("rename", &fresh))
     }
 
-    fn download(&self, folder: &Path) -> Result<()> {
-        let none = || Error::Environment("no python3 with pip; install python3-pip".into());
-        let mut pip = command(python_with_pip().ok_or_else(none)?);
+    fn download(&self, python: &str, folder: &Path) -> Result<()> {
+        let mut pip = command(python);
         // No pip cache: the wheel is wanted once, and half a gigabyte is not wanted twice.
         pip.args(["-m", "pip", "--no-cache-dir", "--disable-pip-version-check", "download"]);
         pip.args(["--no-deps", "--only-binary=:all:"]).args(self.tags);
@@ -135,9 +167,40 @@ impl Wheel {
     }
 }
 
+/// What a command prints, if it succeeds.
+fn answer(command: &mut Command) -> Option<String> {
+    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8(output.stdout).ok())?
+}
+
+/// The link to a file on an index page (PEP 503), without the checksum behind `#`.
+fn link(html: &str, page: &str, file: &str) -> Option<String> {
+    let links = html.split("href=\"").skip(1).filter_map(|text| text.split(['"', '#']).next());
+    let link = links.into_iter().find(|link| link.rsplit('/').next() == Some(file))?;
+    let link = link.replace("&amp;", "&");
+    let origin = || page.match_indices('/').nth(2).map(|(end, _)| &page[..end]);
+    Some(match (link.contains("://"), link.starts_with('/')) {
+        (true, _) => link,
+        (false, true) => format!("{}{link}", origin()?),
+        // curl resolves the `..` of relative links.
+        (false, false) => format!("{page}{link}"),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_of_an_index_page() {
+        let html = r#"<a href="https://f/x/a-1.whl.metadata">a</a> <a href="https://f/x/a-1.whl#sha256=0">a</a>
+            <a href="../../f/b-1.whl">b</a> <a data-x="" href="/f/c-1.whl#sha256=1" data-y="">c</a>"#;
+        let to = |file| link(html, "https://i/simple/a/", file);
+        assert_eq!(to("a-1.whl").as_deref(), Some("https://f/x/a-1.whl"));
+        assert_eq!(to("b-1.whl").as_deref(), Some("https://i/simple/a/../../f/b-1.whl"));
+        assert_eq!(to("c-1.whl").as_deref(), Some("https://i/f/c-1.whl"));
+        assert_eq!(to("1.whl"), None);
+    }
 
     #[test]
     fn takes_libraries_and_headers_only() {

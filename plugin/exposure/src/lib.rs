@@ -30,7 +30,6 @@
 //! - ePSF: Anderson & King 2000, PASP 112, 1360
 #![deny(unsafe_code)]
 
-mod cutout;
 mod dense;
 mod error;
 mod exposure;
@@ -42,7 +41,6 @@ mod psf;
 mod sky;
 mod wcs;
 
-pub use cutout::{Frame, cutout};
 pub use error::ExposureError;
 pub use exposure::{Exposure, FluxConvention};
 pub use geometry::Geometry;
@@ -50,7 +48,7 @@ pub use model_grid::{CardValue, ModelGrid};
 pub use noise_correlation::NoiseCorrelation;
 pub use oracle::apply_slow;
 pub use psf::Psf;
-pub use wcs::{CallbackWcs, GridWcs, HeaderWcs, LookupTable, OffsetWcs, TableKind, Wcs};
+pub use wcs::{CallbackWcs, GridWcs, HeaderWcs, LookupTable, TableKind, Wcs};
 
 /// Result of this crate's fallible functions.
 pub type Result<T, E = ExposureError> = std::result::Result<T, E>;

@@ -1,6 +1,6 @@
 //! Point-spread functions.
 
-use ndarray::{Array2, ArrayView2, Zip, s};
+use ndarray::{Array2, Zip, s};
 
 use crate::{ExposureError, Result};
 
@@ -15,8 +15,7 @@ const MAX_NEGATIVE_SHARE: f64 = 0.1;
 ///
 /// The centre is the middle of the array, (n-1)/2 along each axis. For an even n that lies between
 /// two samples, and is honoured exactly: the sky is sampled half a sub-pixel aside, nothing is
-/// resampled. Where a PSF has its centre elsewhere (Tiny Tim: n/2), say so with
-/// [`Psf::with_centre`].
+/// resampled. Where a PSF has its centre elsewhere (Tiny Tim: n/2), pad it with zeros first.
 ///
 /// A *pixel-integrated* PSF (effective PSF, see ePSF) already contains the detector pixel: its
 /// samples are the fraction of a star's flux in a pixel at that offset. Then the blurred image is
@@ -30,9 +29,8 @@ pub struct Psf {
     ys: Vec<f64>,
     oversample: usize,
     pixel_integrated: bool,
-    /// Size `[nx, ny]` of the kernels as given, and the centre `[x, y]` in them.
-    size: [usize; 2],
-    centre: [f64; 2],
+    /// See [`Psf::shift_subpx`].
+    shift_subpx: [f64; 2],
 }
 
 impl Psf {
@@ -88,30 +86,9 @@ impl Psf {
             };
             *slot = Some(normalised(kernel, &what)?);
         }
-        let size = [shape.1, shape.0];
-        let centre = size.map(|n| (n - 1) as f64 / 2.0);
-        let kernels = sorted.into_iter().flatten().map(|k| centred(&k.view(), centre)).collect();
-        Ok(Self { kernels, xs, ys, oversample, pixel_integrated, size, centre })
-    }
-
-    /// Put the centre at the array position `[x, y]` (0-based, may be fractional) of the kernels
-    /// as they were given.
-    ///
-    /// # Errors
-    /// [`ExposureError::Value`] for a centre outside the array.
-    pub fn with_centre(mut self, centre: [f64; 2]) -> Result<Self> {
-        let inside = |(c, n): (f64, usize)| (0.0..=(n - 1) as f64).contains(&c);
-        if !centre.into_iter().zip(self.size).all(inside) {
-            let got = format!("{centre:?}");
-            return Err(ExposureError::value("centre of the PSF", "a position in its array", got));
-        }
-        let [nx, ny] = self.size;
-        let ((_, _, x0), (_, _, y0)) = (frame(self.centre[0], nx), frame(self.centre[1], ny));
-        for kernel in &mut self.kernels {
-            *kernel = centred(&kernel.slice(s![y0..y0 + ny, x0..x0 + nx]), centre);
-        }
-        self.centre = centre;
-        Ok(self)
+        let shift_subpx = [shape.1, shape.0].map(|n| if n % 2 == 0 { -0.5 } else { 0.0 });
+        let kernels = sorted.into_iter().flatten().map(odd).collect();
+        Ok(Self { kernels, xs, ys, oversample, pixel_integrated, shift_subpx })
     }
 
     /// Samples per detector pixel along an axis.
@@ -127,7 +104,7 @@ impl Psf {
     /// Where the sky is sampled relative to the sub-pixel centres, `[x, y]` in sub-pixels, so that
     /// the middle of [`Psf::at`] is the centre: 0 for odd arrays, -1/2 for even ones.
     pub fn shift_subpx(&self) -> [f64; 2] {
-        self.centre.map(|c| c - (c + 0.5).floor())
+        self.shift_subpx
     }
 
     /// Half sizes `[x, y]` of the odd kernel, sub-pixels: it is `[2 y + 1, 2 x + 1]`.
@@ -156,30 +133,13 @@ impl Psf {
         }
         kernel
     }
-
-    /// The same PSF seen from a stamp whose pixel (0, 0) is pixel (x0, y0) of the detector.
-    pub fn in_stamp(&self, x0: f64, y0: f64) -> Self {
-        let mut psf = self.clone();
-        psf.xs.iter_mut().for_each(|x| *x -= x0);
-        psf.ys.iter_mut().for_each(|y| *y -= y0);
-        psf
-    }
 }
 
-/// For a centre in n samples: the sample nearest to it (half-way: the later one), half the size of
-/// the smallest odd array with that sample in the middle, and where sample 0 lies in that array.
-fn frame(centre: f64, n: usize) -> (usize, usize, usize) {
-    let nearest = ((centre + 0.5).floor() as usize).min(n - 1);
-    let half = nearest.max(n - 1 - nearest);
-    (nearest, half, half - nearest)
-}
-
-/// Pad with zeros so that the sample nearest to the centre is the middle.
-fn centred(kernel: &ArrayView2<'_, f64>, centre: [f64; 2]) -> Array2<f64> {
+/// Odd sizes: a row and a column of zeros after the last of an even number.
+fn odd(kernel: Array2<f64>) -> Array2<f64> {
     let (ny, nx) = kernel.dim();
-    let ((_, half_x, x0), (_, half_y, y0)) = (frame(centre[0], nx), frame(centre[1], ny));
-    let mut padded = Array2::zeros((2 * half_y + 1, 2 * half_x + 1));
-    padded.slice_mut(s![y0..y0 + ny, x0..x0 + nx]).assign(kernel);
+    let mut padded = Array2::zeros((ny | 1, nx | 1));
+    padded.slice_mut(s![..ny, ..nx]).assign(&kernel);
     padded
 }
 

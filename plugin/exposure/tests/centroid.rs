@@ -32,22 +32,3 @@ fn centroids_follow_the_wcs_for_every_oversampling() {
         }
     }
 }
-
-/// Tiny Tim centres its even arrays on the sample n/2.
-#[test]
-fn a_stated_centre_is_honoured() {
-    let s = 4;
-    let odd = gaussian_kernel(17, 2.0);
-    let mut even = ndarray::Array2::zeros((18, 18));
-    even.slice_mut(ndarray::s![1.., 1..]).assign(&odd);
-    let psf = Psf::new(even, s, false).expect("a PSF").with_centre([9.0, 9.0]).expect("inside");
-    assert_eq!(psf.shift_subpx(), [0.0, 0.0]);
-    assert!(displacement(psf.clone()) < 1e-3);
-    // A quarter of a sub-pixel off is a sixteenth of a pixel off in the data.
-    let off = psf.clone().with_centre([9.25, 9.0]).expect("inside");
-    assert!((displacement(off.clone()) - 0.0625).abs() < 1e-3);
-    // Setting a centre twice is setting the last one.
-    let again = off.with_centre([9.0, 9.0]).expect("inside");
-    assert!(displacement(again) < 1e-3);
-    assert!(psf.with_centre([18.0, 9.0]).is_err());
-}

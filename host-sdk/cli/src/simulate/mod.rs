@@ -17,6 +17,7 @@ use std::path::Path;
 
 use ndarray::Array2;
 use pellucid_host::HostError;
+use pellucid_host::fits::FitsAddress;
 use pellucid_host::input::Stamp;
 use pellucid_host::session::{Engine, FluxConvention};
 use pellucid_host::sky::{ModelGrid, SkyPosition};
@@ -24,7 +25,7 @@ use pellucid_host::sky::{ModelGrid, SkyPosition};
 use crate::args::SimulateArgs;
 use crate::failure::{Failure, Outcome, Run};
 use crate::terminal::say;
-use crate::{engine, interrupt};
+use crate::{engine, interrupt, outputs};
 use instrument::Instrument;
 use pointing::Pointing;
 use scene::Scene;
@@ -57,7 +58,11 @@ fn galaxy(instrument: &Instrument, args: &SimulateArgs) -> Run {
     let pixel_area = instrument.pixel_area_arcsec2();
     let mut scene = match args.scene.as_str() {
         "random" => Scene::random(&grid, args.seed, pixel_area / grid.pixel_scale_arcsec.powi(2)),
-        file => Scene::image(&file.parse().unwrap_or_else(|never| match never {}))?,
+        file => {
+            let address = file.parse().unwrap_or_else(|never| match never {});
+            check_outputs(args, &address)?;
+            Scene::image(&address)?
+        }
     };
     let pointings: Result<Vec<_>, HostError> = (0..args.exposures)
         .map(|k| pointing::point(instrument, &scene.truth_grid, args.seed, k))
@@ -103,6 +108,15 @@ fn make_folder(folder: &Path) -> Result<(), HostError> {
         path: folder.to_owned(),
         source,
     })
+}
+
+/// The scene may well be the truth of an earlier run; not of this one.
+fn check_outputs(args: &SimulateArgs, scene: &FitsAddress) -> Result<(), Failure> {
+    let names = (1..=args.exposures).map(|k| format!("exposure_{k}.fits"));
+    let names = names.chain(["psf.fits".into(), "truth.fits".into()]);
+    let paths: Vec<_> = names.map(|name| args.output.join(name)).collect();
+    let outputs: Vec<_> = paths.iter().map(|path| ("the simulated", &**path)).collect();
+    outputs::check(&outputs, [("--scene", &*scene.path)])
 }
 
 /// A x of the scene for every pointing.

@@ -1,6 +1,8 @@
 //! What the command-line tests share: files to work on, and the program to run.
+#![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::ffi::OsStr;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -54,15 +56,42 @@ pub fn pellucid<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Output {
     Command::new(env!("CARGO_BIN_EXE_pellucid")).args(args).output().unwrap()
 }
 
-/// Whether a plugin with a real engine can be had; if not, says that the test is skipped.
+/// Whether any plugin can be had, the stub included; if not, says that the test is skipped.
+///
+/// # Panics
+/// If `PELLUCID_PLUGIN` names one that does not load: who names a plugin wants it tested.
+#[track_caller]
+pub fn plugin(test: &str) -> bool {
+    loaded(test).is_some()
+}
+
+/// As [`plugin`], with a real engine.
+#[track_caller]
 pub fn engine(test: &str) -> bool {
-    let doctor = pellucid(["doctor"]);
-    let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
-    let real = said.contains("engine:") && !said.contains("engine: stub");
-    if !real {
-        eprintln!("SKIPPED: {test}: no plugin with an engine (PELLUCID_PLUGIN)\n{said}");
+    let said = loaded(test);
+    let real = said.as_ref().is_some_and(|said| !said.contains("engine: stub"));
+    if said.is_some() && !real {
+        skipped(&format!("{test}: the plugin is the stub"));
     }
     real
+}
+
+/// What `doctor` says of the plugin.
+#[track_caller]
+fn loaded(test: &str) -> Option<String> {
+    let doctor = pellucid(["doctor"]);
+    let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    if said.contains("ok    ABI") {
+        return Some(said);
+    }
+    assert!(std::env::var_os("PELLUCID_PLUGIN").is_none(), "PELLUCID_PLUGIN does not load\n{said}");
+    skipped(&format!("{test}: no plugin (PELLUCID_PLUGIN)"));
+    None
+}
+
+/// Straight to the stream: the test harness hides what eprintln! writes.
+pub fn skipped(what: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {what}");
 }
 
 /// What an exposure is made of; change a field to spoil it.

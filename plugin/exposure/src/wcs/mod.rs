@@ -8,7 +8,6 @@ mod invert;
 mod lookup;
 
 use std::fmt::Debug;
-use std::sync::Arc;
 
 pub use callback::CallbackWcs;
 pub use grid::GridWcs;
@@ -35,41 +34,6 @@ pub trait Wcs: Send + Sync + Debug {
     /// header); `None`: the middle of the exposure.
     fn reference_px(&self) -> Option<[f64; 2]> {
         None
-    }
-}
-
-/// The WCS of a stamp whose pixel (0, 0) is pixel (x0, y0) of a larger frame.
-#[derive(Debug, Clone)]
-pub struct OffsetWcs {
-    inner: Arc<dyn Wcs>,
-    x0: f64,
-    y0: f64,
-}
-
-impl OffsetWcs {
-    /// See [`OffsetWcs`]; the offset may be fractional or negative.
-    pub fn new(inner: Arc<dyn Wcs>, x0: f64, y0: f64) -> Self {
-        Self { inner, x0, y0 }
-    }
-}
-
-impl Wcs for OffsetWcs {
-    fn pixel_to_sky(&self, xy: &[[f64; 2]]) -> Result<Vec<[f64; 2]>> {
-        let framed: Vec<_> = xy.iter().map(|&[x, y]| [x + self.x0, y + self.y0]).collect();
-        self.inner.pixel_to_sky(&framed)
-    }
-
-    fn sky_to_pixel(&self, radec_deg: &[[f64; 2]]) -> Result<Vec<[f64; 2]>> {
-        let mut xy = self.inner.sky_to_pixel(radec_deg)?;
-        xy.iter_mut().for_each(|[x, y]| {
-            *x -= self.x0;
-            *y -= self.y0;
-        });
-        Ok(xy)
-    }
-
-    fn reference_px(&self) -> Option<[f64; 2]> {
-        self.inner.reference_px().map(|[x, y]| [x - self.x0, y - self.y0])
     }
 }
 
