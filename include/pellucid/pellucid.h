@@ -328,10 +328,10 @@ typedef struct pellucid_api {
   pellucid_status (*devices)(pellucid_device *out, size_t *n, pellucid_error **error);
 
   /* Starts an engine: the first touch of threads and devices. config_json may be NULL; its keys,
-   * all optional: "device" ("auto", "cpu", "cuda:0"), "threads" (0 = all), "queue_capacity",
-   * "max_batch", "model_dirs" ([...]), "log_level" ("off", "error", "warn", "info", "debug",
-   * "trace"; default "info"). An unknown key is E_CONFIG. host may be NULL. E_CONFIG, E_DEVICE,
-   * E_NOMEM. */
+   * all optional: "device" ("auto", "cpu", "cuda:0"), "threads" (0 = one per core, at most four per
+   * core), "queue_capacity", "max_batch", "model_dirs" ([...]), "log_level" ("off", "error",
+   * "warn", "info", "debug", "trace"; default "info"). An unknown key or a value out of range is
+   * E_CONFIG. host may be NULL. E_CONFIG, E_DEVICE, E_NOMEM. */
   pellucid_status (*engine_create)(const char *config_json, const pellucid_host *host,
                                    pellucid_engine **engine, pellucid_error **error);
   /* Lets calls on other threads finish, cancels all jobs, joins the workers, delivers the last log

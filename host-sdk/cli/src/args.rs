@@ -44,7 +44,7 @@ pub struct EngineArgs {
     /// auto, cpu or cuda:0.
     #[arg(long, default_value = "auto")]
     pub device: String,
-    /// CPU threads; 0 takes all.
+    /// CPU threads, at most four per core; 0 takes one per core.
     #[arg(long)]
     pub threads: Option<usize>,
     /// A folder of models, searched first; may be repeated.

@@ -25,7 +25,7 @@ pub struct EngineOptions {
     /// `auto`, `cpu` or `cuda:0`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
-    /// CPU threads; 0 takes all.
+    /// CPU threads, at most four per core; 0 takes one per core.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
     /// Folders searched for models before the standard ones.

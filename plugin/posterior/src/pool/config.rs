@@ -5,13 +5,16 @@ use crate::sampler::CPU_BATCH;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
+/// More threads than this for each core only wait for one another; libtorch starts any number.
+const MAX_THREADS_PER_CORE: usize = 4;
+
 /// How to run. Every field may be left out; an unknown one is an error.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EngineConfig {
     /// `auto` or `cpu`; `cuda:K` is known and not served yet.
     pub device: String,
-    /// Threads of the CPU worker; 0 takes one per core.
+    /// Threads of the CPU worker, at most four per core; 0 takes one per core.
     pub threads: usize,
     /// How many jobs may wait for their first batch.
     pub queue_capacity: usize,
@@ -37,6 +40,11 @@ impl EngineConfig {
     /// # Errors
     /// [`PosteriorError::Config`] naming the field, [`PosteriorError::Unsupported`] for CUDA.
     pub(super) fn validate(&self) -> Result<(), PosteriorError> {
+        let most = MAX_THREADS_PER_CORE * cores();
+        if self.threads > most {
+            let need = format!("0 to {most}, four per core");
+            return Err(PosteriorError::config("threads", need, self.threads));
+        }
         if self.queue_capacity == 0 {
             return Err(PosteriorError::config("queue_capacity", "at least 1", 0));
         }
@@ -56,8 +64,29 @@ impl EngineConfig {
     /// Threads of the CPU worker.
     pub(super) fn cpu_threads(&self) -> usize {
         match self.threads {
-            0 => std::thread::available_parallelism().map_or(1, |n| n.get()),
+            0 => cores(),
             n => n,
+        }
+    }
+}
+
+/// Cores this process may use.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| n.get())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_are_bounded() {
+        let check = |threads| EngineConfig { threads, ..EngineConfig::default() }.validate();
+        let most = MAX_THREADS_PER_CORE * cores();
+        assert!([0, 1, most].into_iter().all(|threads| check(threads).is_ok()));
+        for threads in [most + 1, 100_000, usize::MAX] {
+            let error = check(threads).expect_err("too many").to_string();
+            assert!(error.contains(&threads.to_string()) && error.contains("threads"), "{error}");
         }
     }
 }
