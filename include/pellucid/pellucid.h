@@ -264,7 +264,8 @@ typedef struct pellucid_job_desc {
   uint64_t seed;    /* sample k depends on (seed, k, description) only */
   const char *prior;        /* a name of list_models or a path */
   const char *likelihood;   /* "gaussian", a noise model's name or a path; NULL: "gaussian" */
-  const char *options_json; /* sampler options; NULL: defaults; an unknown key is E_CONFIG */
+  const char *options_json; /* sampler options; NULL: defaults; an unknown key or a number out of
+                               range is E_CONFIG */
   void *user;
   /* Called at every change of state, on a worker or on the thread that cancels: a wake-up. job_wait
    * may return before the last call. No call begins after job_release has returned. */

@@ -164,6 +164,8 @@ fn what_cannot_be_is_refused() {
         refuse(JobSpec { likelihood: "slic".into(), ..spec(1, 1) }),
         E::Unsupported { .. }
     ));
+    let steps = Options { steps: Some(0), ..options() };
+    assert!(matches!(refuse(JobSpec { options: steps, ..spec(1, 1) }), E::Config { .. }));
     assert!(matches!(refuse(spec(1, usize::MAX / 8)), E::Memory { .. }));
     let cuda = EngineConfig { device: "cuda:0".into(), ..EngineConfig::default() };
     assert!(matches!(Engine::create(cuda).err(), Some(E::Unsupported { .. })));

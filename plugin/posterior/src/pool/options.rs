@@ -4,6 +4,13 @@ use crate::error::PosteriorError;
 use crate::sampler::{SamplerKind, SamplerOptions};
 pub use crate::score::model_file::Precision;
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
+
+/// Steps of one stage: far more than any stage gains by.
+const STEPS: RangeInclusive<usize> = 1..=100_000;
+const SWEEPS: RangeInclusive<usize> = 0..=1000;
+/// Without an iteration the guidance would see no data.
+const CG_ITERATIONS: RangeInclusive<usize> = 1..=1000;
 
 /// The sampler, by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,15 +33,17 @@ pub enum Sampler {
 pub struct Options {
     /// `calibrated` or `convolved`.
     pub sampler: Sampler,
-    /// Noise levels of the guided stage; the sampler's own number when left out.
+    /// Noise levels of the guided stage, 1 to 100000; the sampler's own number when left out.
     pub steps: Option<usize>,
-    /// Split-Gibbs sweeps (`calibrated`); the sampler's own number when left out.
+    /// Split-Gibbs sweeps (`calibrated`), 0 to 1000; the sampler's own number when left out.
     pub sweeps: Option<usize>,
-    /// Steps of the prior-only reverse SDE in a sweep; the sampler's own number when left out.
+    /// Steps of the prior-only reverse SDE in a sweep, 1 to 100000; the sampler's own number when
+    /// left out.
     pub sweep_steps: Option<usize>,
-    /// Steps of the prior-only finish; the sampler's own number when left out.
+    /// Steps of the prior-only finish, 1 to 100000; the sampler's own number when left out.
     pub finish_steps: Option<usize>,
-    /// Conjugate-gradient iterations of a guided step; the sampler's own number when left out.
+    /// Conjugate-gradient iterations of a guided step, 1 to 1000; the sampler's own number when
+    /// left out.
     pub cg_iterations: Option<usize>,
     /// Arithmetic of the network: `f32` or `bf16`.
     pub precision: Precision,
@@ -47,7 +56,19 @@ impl Options {
     /// # Errors
     /// [`PosteriorError::Config`] naming the option, [`PosteriorError::Unsupported`] for `smc`.
     pub(super) fn check(&self) -> Result<(), PosteriorError> {
-        self.sampler_options()?;
+        let o = self.sampler_options()?;
+        for (what, value, range) in [
+            ("steps", o.steps, STEPS),
+            ("sweeps", o.sweeps, SWEEPS),
+            ("sweep_steps", o.sweep_steps, STEPS),
+            ("finish_steps", o.finish_steps, STEPS),
+            ("cg_iterations", o.cg_iterations, CG_ITERATIONS),
+        ] {
+            if !range.contains(&value) {
+                let need = format!("{} to {}", range.start(), range.end());
+                return Err(PosteriorError::config(what, need, value));
+            }
+        }
         match self.flux_scale {
             Some(scale) if !(scale.is_finite() && scale > 0.0) => {
                 Err(PosteriorError::config("flux_scale", "a positive number", scale))
@@ -92,5 +113,28 @@ mod tests {
         assert!(matches!(smc, Err(PosteriorError::Unsupported { .. })));
         let scale = Options { flux_scale: Some(-1.0), ..Options::default() };
         assert!(scale.check().is_err() && Options::default().check().is_ok());
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused() {
+        for (name, good, bad) in [
+            ("steps", [1, 100_000], [0, 100_001]),
+            ("sweeps", [0, 1000], [1001, 10_000_000_000_000_000_000]),
+            ("sweep_steps", [1, 100_000], [0, usize::MAX]),
+            ("finish_steps", [1, 100_000], [0, usize::MAX]),
+            ("cg_iterations", [1, 1000], [0, 1001]),
+        ] {
+            let check = |value: usize| {
+                let json = format!(r#"{{"{name}": {value}}}"#);
+                serde_json::from_str::<Options>(&json).expect("a known option").check()
+            };
+            assert!(good.into_iter().all(|value| check(value).is_ok()), "{name}");
+            for value in bad {
+                match check(value) {
+                    Err(PosteriorError::Config { what, .. }) => assert_eq!(what, name),
+                    other => panic!("{name} {value}: {other:?}"),
+                }
+            }
+        }
     }
 }
