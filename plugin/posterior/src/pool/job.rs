@@ -4,6 +4,8 @@ use super::options::Options;
 use super::posterior::Posterior;
 use crate::error::PosteriorError;
 use pellucid_exposure::{Exposure, ModelGrid};
+use std::collections::VecDeque;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -29,8 +31,8 @@ pub struct JobSpec {
     pub seed: u64,
     /// Higher goes first; equal priorities in the order of submission.
     pub priority: i32,
-    /// Called after each change of state, from a worker or from the thread that cancels, outside
-    /// every lock. It should only wake somebody up.
+    /// Called after each change of state, in order and one call at a time, from a worker or from
+    /// the thread that cancels, outside every lock. It should only wake somebody up.
     pub on_state: Option<OnState>,
 }
 
@@ -166,6 +168,10 @@ pub(super) struct Ticket {
 
 struct Status {
     state: JobState,
+    /// Changes of state that the owner has not been told of.
+    untold: VecDeque<JobState>,
+    /// Whether a thread is telling the owner.
+    telling: bool,
     outcome: Option<Outcome>,
     step: usize,
     n_steps: usize,
@@ -198,6 +204,8 @@ impl Ticket {
     pub fn new(spec: JobSpec) -> Self {
         let status = Status {
             state: JobState::Queued,
+            untold: VecDeque::new(),
+            telling: false,
             outcome: None,
             step: 0,
             n_steps: 0,
@@ -215,16 +223,12 @@ impl Ticket {
 
     /// Queued -> Running, at the first batch.
     pub fn start(&self, device: i32) {
-        {
-            let mut status = self.lock();
-            if status.state != JobState::Queued {
-                return;
-            }
-            status.state = JobState::Running;
+        let mut status = self.lock();
+        if status.state == JobState::Queued {
             status.started = Some(Instant::now());
             status.device = device;
+            self.enter(status, JobState::Running);
         }
-        self.announce(JobState::Running);
     }
 
     /// Progress of the batch in which `in_batch` samples of this job take part.
@@ -242,26 +246,37 @@ impl Ticket {
 
     /// Ends the job; the first outcome stays.
     pub fn settle(&self, outcome: Outcome) {
-        let state = outcome.state();
-        {
-            let mut status = self.lock();
-            if status.outcome.is_some() {
-                return;
-            }
-            status.state = state;
+        let mut status = self.lock();
+        if status.outcome.is_none() {
+            let state = outcome.state();
             status.outcome = Some(outcome);
+            self.enter(status, state);
         }
-        self.announce(state);
     }
 
-    fn announce(&self, state: JobState) {
+    /// Changes the state and tells the owner.
+    ///
+    /// A thread that finds another one telling leaves its message to that one: so calls keep their
+    /// order and never overlap, and one that cancels its own job does not wait for itself.
+    fn enter<'a>(&'a self, mut status: MutexGuard<'a, Status>, state: JobState) {
+        status.state = state;
         self.changed.notify_all();
-        if let Some(on_state) = &self.spec.on_state {
+        let Some(on_state) = &self.spec.on_state else {
+            return;
+        };
+        status.untold.push_back(state);
+        if mem::replace(&mut status.telling, true) {
+            return;
+        }
+        while let Some(state) = status.untold.pop_front() {
+            drop(status);
             // The callback is the owner's code: its panic is not this job's failure.
             if catch_unwind(AssertUnwindSafe(|| on_state(state))).is_err() {
                 log::error!("a job's on_state callback panicked at {}", state.name());
             }
+            status = self.lock();
         }
+        status.telling = false;
     }
 
     fn lock(&self) -> MutexGuard<'_, Status> {

@@ -1,5 +1,6 @@
 //! The pool with a stand-in for the sampler: packing, order, isolation, cancelling, the end.
 
+use super::job::Outcome;
 use super::queue::Tally;
 use super::worker::Draw;
 use super::*;
@@ -8,7 +9,7 @@ use crate::sampler::{BatchOutcome, Observer, SlotOutcome};
 use pellucid_exposure::ModelGrid;
 use posterior::Held;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
@@ -369,4 +370,83 @@ fn progress_and_states() {
     assert_eq!((job.progress().fraction, job.progress().eta_s), (1.0, 0.0));
     wait_until(|| calls.load(Ordering::SeqCst) == 2);
     assert_eq!(*states.lock().expect("clean"), [JobState::Running, JobState::Done]);
+}
+
+/// A job whose callback records the states and whether two calls ever overlapped.
+fn watched(on_call: impl Fn(JobState) + Send + Sync + 'static) -> (Arc<Ticket>, Arc<Calls>) {
+    let calls = Arc::new(Calls::default());
+    let on_state: OnState = {
+        let calls = calls.clone();
+        Box::new(move |state| {
+            calls.overlap.fetch_or(calls.inside.swap(true, Ordering::SeqCst), Ordering::SeqCst);
+            on_call(state);
+            calls.states.lock().expect("no panic holds it").push(state);
+            calls.inside.store(false, Ordering::SeqCst);
+        })
+    };
+    (Arc::new(Ticket::new(JobSpec { on_state: Some(on_state), ..spec() })), calls)
+}
+
+#[derive(Default)]
+struct Calls {
+    states: Mutex<Vec<JobState>>,
+    inside: AtomicBool,
+    overlap: AtomicBool,
+}
+
+impl Calls {
+    fn states(&self) -> Vec<JobState> {
+        assert!(!self.overlap.load(Ordering::SeqCst), "two calls at a time");
+        self.states.lock().expect("no panic holds it").clone()
+    }
+}
+
+#[test]
+fn a_change_of_state_during_a_call_is_told_after_it() {
+    let (entered, inside) = channel();
+    let (leave, left) = channel();
+    let gates = Mutex::new((entered, left));
+    let (ticket, calls) = watched(move |state| {
+        if state == JobState::Running {
+            let gates = gates.lock().expect("one call at a time");
+            gates.0.send(()).expect("the test listens");
+            gates.1.recv().expect("the test speaks");
+        }
+    });
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(|| ticket.start(-1));
+        inside.recv().expect("the call begins");
+        ticket.settle(Outcome::Cancelled);
+        assert_eq!((ticket.state(), calls.states()), (JobState::Cancelled, vec![]));
+        leave.send(()).expect("the call waits");
+        worker.join().expect("no panic");
+    });
+    assert_eq!(calls.states(), [JobState::Running, JobState::Cancelled]);
+}
+
+#[test]
+fn states_are_told_in_order_whoever_changes_them() {
+    for _ in 0..2000 {
+        let (ticket, calls) = watched(|_| ());
+        std::thread::scope(|scope| {
+            scope.spawn(|| ticket.start(-1));
+            scope.spawn(|| ticket.settle(Outcome::Cancelled));
+        });
+        let states = calls.states();
+        let whole = [JobState::Running, JobState::Cancelled];
+        assert!(states == whole || states == whole[1..], "{states:?}");
+    }
+}
+
+#[test]
+fn a_callback_may_cancel_its_own_job() {
+    let own = Arc::new(Mutex::new(None::<Job>));
+    let (ticket, calls) = watched({
+        let own = own.clone();
+        move |_| own.lock().expect("one call at a time").iter().for_each(Job::cancel)
+    });
+    *own.lock().expect("nobody calls yet") = Some(Job(ticket.clone()));
+    ticket.start(-1);
+    assert_eq!(calls.states(), [JobState::Running, JobState::Cancelled]);
+    own.lock().expect("no call is left").take();
 }
