@@ -1,7 +1,10 @@
 //! The engine with a closed-form prior: results, diagnostics, packing, faults.
 
+use super::job::Outcome;
+use super::queue::Tally;
 use super::tests::wait_until;
 use super::*;
+use crate::sampler::SlotOutcome;
 use crate::score::model_file::{Architecture, FORMAT, Metadata, write};
 use crate::sde::Sde;
 use pellucid_exposure::Psf;
@@ -194,4 +197,20 @@ fn cancelling_a_real_job() {
     job.cancel();
     assert_eq!(job.wait(Some(Duration::ZERO)).expect("at once"), JobState::Cancelled);
     finished(&engine.submit(spec(2, 1)).expect("the worker is free"));
+}
+
+#[test]
+fn a_cancelled_job_is_neither_prepared_nor_finished() {
+    let folder = Folder::new("unwanted");
+    let catalogue = Catalogue::new(std::slice::from_ref(&folder.0));
+    let mut runner = TorchRunner::on_cpu(catalogue, Arc::default(), 1);
+    let ticket = Ticket::new(spec(1, 1));
+    let prepared = runner.prepare(&ticket).expect("a valid job");
+    ticket.settle(Outcome::Cancelled);
+    assert!(matches!(runner.prepare(&ticket).err(), Some(PosteriorError::Cancelled)));
+    let slot =
+        SlotOutcome { image: Ok(vec![1.0; SIDE * SIDE]), cg_iterations: 0, cg_breakdowns: 0 };
+    let tally = Tally { slots: vec![Some(slot)], ..Tally::default() };
+    let finished = runner.finish(&ticket, &prepared, tally);
+    assert!(matches!(finished.err(), Some(PosteriorError::Cancelled)));
 }

@@ -221,6 +221,14 @@ impl Ticket {
         self.lock().state
     }
 
+    /// What long work asks between its parts.
+    ///
+    /// # Errors
+    /// [`PosteriorError::Cancelled`] once nobody wants the job any more.
+    pub fn check_wanted(&self) -> Result<(), PosteriorError> {
+        if self.state().is_final() { Err(PosteriorError::Cancelled) } else { Ok(()) }
+    }
+
     /// Queued -> Running, at the first batch.
     pub fn start(&self, device: i32) {
         let mut status = self.lock();

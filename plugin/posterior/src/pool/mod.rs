@@ -43,7 +43,7 @@ use tch::{Device, Kind, Tensor};
 use worker::{Runner, Worker};
 
 /// Takes jobs and samples them. Dropping it cancels the jobs and waits for the worker, at most one
-/// sampler step or the preparation of one job; results stay valid.
+/// sampler step or the building of one job's likelihood; results stay valid.
 pub struct Engine {
     pool: Pool,
     catalogue: Catalogue,

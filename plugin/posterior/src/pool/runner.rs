@@ -1,7 +1,7 @@
 //! The runner that samples with libtorch.
 
 use super::catalogue::Catalogue;
-use super::job::JobSpec;
+use super::job::{JobSpec, Ticket};
 use super::memory::result_bytes;
 use super::options::Precision;
 use super::posterior::{Held, Posterior, mean_of};
@@ -19,6 +19,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::SystemTime;
@@ -103,7 +104,8 @@ impl TorchRunner {
 impl Runner for TorchRunner {
     type Prepared = Prepared;
 
-    fn prepare(&mut self, spec: &JobSpec) -> Result<Prepared, PosteriorError> {
+    fn prepare(&mut self, job: &Ticket) -> Result<Prepared, PosteriorError> {
+        let spec = &job.spec;
         let model = self.model(spec)?;
         let [ny, nx] = model.metadata.image_size;
         if (ny, nx) != (spec.grid.ny, spec.grid.nx) {
@@ -113,10 +115,12 @@ impl Runner for TorchRunner {
                 got: format!("[{}, {}]", spec.grid.ny, spec.grid.nx),
             });
         }
+        job.check_wanted()?;
         let flux_scale = match spec.options.flux_scale {
             Some(scale) => scale,
             None => estimate_flux_scale(&spec.exposures, &spec.grid, &*model.denoiser)?,
         };
+        job.check_wanted()?;
         let likelihood = GaussianLikelihood::new(
             &spec.exposures,
             &spec.grid,
@@ -151,23 +155,26 @@ impl Runner for TorchRunner {
 
     fn finish(
         &mut self,
-        spec: &JobSpec,
+        job: &Ticket,
         prepared: &Prepared,
         tally: Tally,
     ) -> Result<Posterior, PosteriorError> {
+        let spec = &job.spec;
         let cost = cost(&tally, prepared.flux_scale);
         let (samples, sample_errors) =
             images(tally.slots, prepared.flux_scale, (spec.grid.ny, spec.grid.nx))?;
-        let forward = ForwardModel::new(&spec.exposures, &spec.grid, Kind::Float, Device::Cpu)?;
         let mean = mean_of(&samples, &sample_errors).insert_axis(Axis(0)).insert_axis(Axis(0));
-        let models = predict(&forward, &concatenate![Axis(0), samples, mean])?;
-        let mut judged = Vec::with_capacity(models.len());
-        let mut used = Vec::with_capacity(models.len());
-        for ((exposure, operator), models) in
-            spec.exposures.iter().zip(forward.exposures()).zip(&models)
-        {
-            judged.push(ExposureDiagnostics::new(exposure, operator.used(), models)?);
+        let x = concatenate![Axis(0), samples, mean];
+        let (mut judged, mut models, mut used) = (Vec::new(), Vec::new(), Vec::new());
+        // One operator at a time: that of a large frame takes more memory than all else.
+        for exposure in &spec.exposures {
+            let forward =
+                ForwardModel::new(slice::from_ref(exposure), &spec.grid, Kind::Float, Device::Cpu)?;
+            let operator = &forward.exposures()[0];
+            let predicted = predict(&forward, &x, job)?;
+            judged.push(ExposureDiagnostics::new(exposure, operator.used(), &predicted)?);
             used.push(mask(operator, exposure.pixels.dim()));
+            models.push(predicted);
         }
         let diagnostics = Diagnostics::new(judged, samples.view(), cost);
         let data: usize = spec.exposures.iter().map(|e| e.pixels.len()).sum();
@@ -233,22 +240,22 @@ pub(super) fn images(
     Ok((samples.expect("one image was pushed per sample"), errors))
 }
 
-/// A x of images [n, 1, H, W]: per exposure [n, ny, nx].
-fn predict(forward: &ForwardModel, x: &Array4<f32>) -> Result<Vec<Array3<f32>>, PosteriorError> {
-    let mut parts = vec![Vec::new(); forward.exposures().len()];
+/// A x of images [n, 1, H, W] for the first exposure of `forward`: [n, ny, nx].
+fn predict(
+    forward: &ForwardModel,
+    x: &Array4<f32>,
+    job: &Ticket,
+) -> Result<Array3<f32>, PosteriorError> {
+    let mut parts = Vec::new();
     for chunk in x.axis_chunks_iter(Axis(0), PREDICT_BATCH) {
+        job.check_wanted()?;
         let shape = chunk.shape().iter().map(|&n| n as i64).collect::<Vec<_>>();
         let values: Vec<f32> = chunk.iter().copied().collect();
         let predicted = forward.apply(&Tensor::from_slice(&values).f_view(&shape[..])?)?;
-        for (part, y) in parts.iter_mut().zip(&predicted) {
-            part.push(to_array3(y)?);
-        }
+        parts.push(to_array3(&predicted[0])?);
     }
-    let join = |parts: Vec<Array3<f32>>| {
-        let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
-        concatenate(Axis(0), &views).expect("the chunks of one exposure differ in length only")
-    };
-    Ok(parts.into_iter().map(join).collect())
+    let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
+    Ok(concatenate(Axis(0), &views).expect("the chunks differ in length only"))
 }
 
 /// A tensor [n, y, x] as an array.

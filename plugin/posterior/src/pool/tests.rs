@@ -30,8 +30,12 @@ struct Fake {
 impl Runner for Fake {
     type Prepared = ();
 
-    fn prepare(&mut self, spec: &JobSpec) -> Result<(), PosteriorError> {
-        match spec.likelihood.as_str() {
+    fn prepare(&mut self, job: &Ticket) -> Result<(), PosteriorError> {
+        match job.spec.likelihood.as_str() {
+            "prepare: for ever" => loop {
+                job.check_wanted()?;
+                std::thread::yield_now();
+            },
             "prepare: error" => Err(PosteriorError::config("fake", "none", "one")),
             "prepare: panic" => panic!("no plan"),
             _ => Ok(()),
@@ -68,12 +72,8 @@ impl Runner for Fake {
         })
     }
 
-    fn finish(
-        &mut self,
-        spec: &JobSpec,
-        _: &(),
-        tally: Tally,
-    ) -> Result<Posterior, PosteriorError> {
+    fn finish(&mut self, job: &Ticket, _: &(), tally: Tally) -> Result<Posterior, PosteriorError> {
+        let spec = &job.spec;
         if spec.likelihood == "finish: panic" {
             panic!("no end");
         }
@@ -291,6 +291,22 @@ fn cancelling_one_job_of_a_batch_leaves_the_other() {
 }
 
 #[test]
+fn cancelling_stops_a_preparation() {
+    let bench = Bench::open();
+    let preparing = || {
+        let job = bench.submit_faulty(1, 1, "prepare: for ever");
+        wait_until(|| job.progress().state == JobState::Running);
+        job
+    };
+    preparing().cancel();
+    assert_eq!(samples(&bench.submit(2, 1)), expected(2, 1));
+    assert_eq!(bench.batches(), [[(2, 0)]], "a job that has ended is not sampled");
+    let last = preparing();
+    drop(bench);
+    assert_eq!(last.progress().state, JobState::Cancelled);
+}
+
+#[test]
 fn faults_stay_with_their_job() {
     for (fault, words) in [
         ("prepare: error", "fake"),
@@ -417,9 +433,10 @@ fn a_change_of_state_during_a_call_is_told_after_it() {
         let worker = scope.spawn(|| ticket.start(-1));
         inside.recv().expect("the call begins");
         ticket.settle(Outcome::Cancelled);
-        assert_eq!((ticket.state(), calls.states()), (JobState::Cancelled, vec![]));
+        let (state, overlap) = (ticket.state(), calls.overlap.load(Ordering::SeqCst));
         leave.send(()).expect("the call waits");
         worker.join().expect("no panic");
+        assert_eq!((state, overlap), (JobState::Cancelled, false));
     });
     assert_eq!(calls.states(), [JobState::Running, JobState::Cancelled]);
 }
@@ -443,7 +460,10 @@ fn a_callback_may_cancel_its_own_job() {
     let own = Arc::new(Mutex::new(None::<Job>));
     let (ticket, calls) = watched({
         let own = own.clone();
-        move |_| own.lock().expect("one call at a time").iter().for_each(Job::cancel)
+        move |_| {
+            let job = own.lock().expect("no panic holds it").clone();
+            job.iter().for_each(Job::cancel);
+        }
     });
     *own.lock().expect("nobody calls yet") = Some(Job(ticket.clone()));
     ticket.start(-1);

@@ -1,6 +1,6 @@
 //! One worker thread: takes batches from the queue, samples, delivers.
 
-use super::job::{JobSpec, Outcome};
+use super::job::{JobSpec, Outcome, Ticket};
 use super::posterior::Posterior;
 use super::queue::{Entry, Queue, Share, Tally};
 use crate::error::PosteriorError;
@@ -17,8 +17,8 @@ pub(super) trait Runner {
     /// A job made ready to sample: model, compressed likelihood.
     type Prepared;
 
-    /// Loads the model, builds the likelihood.
-    fn prepare(&mut self, spec: &JobSpec) -> Result<Self::Prepared, PosteriorError>;
+    /// Loads the model, builds the likelihood. Asks [`Ticket::check_wanted`] where it can stop.
+    fn prepare(&mut self, job: &Ticket) -> Result<Self::Prepared, PosteriorError>;
 
     /// Draws one sample per slot. All slots have equal batch keys.
     fn sample(
@@ -27,10 +27,10 @@ pub(super) trait Runner {
         observer: &mut dyn Observer,
     ) -> Result<BatchOutcome, PosteriorError>;
 
-    /// Makes the result out of the samples.
+    /// Makes the result out of the samples. Asks [`Ticket::check_wanted`] where it can stop.
     fn finish(
         &mut self,
-        spec: &JobSpec,
+        job: &Ticket,
         prepared: &Self::Prepared,
         tally: Tally,
     ) -> Result<Posterior, PosteriorError>;
@@ -68,25 +68,20 @@ impl<R: Runner> Worker<R> {
         }
     }
 
-    /// Prepares the job unless it is; fails it when that cannot be done.
+    /// Prepares the job unless it is; fails it when that cannot be done. False for a job that has
+    /// ended.
     fn is_ready(&mut self, entry: &Arc<Entry>) -> bool {
-        if self.prepared.contains_key(&entry.id) {
-            return true;
-        }
-        entry.ticket.start(self.device);
-        if entry.ticket.state().is_final() {
-            return false;
-        }
-        match guarded("preparing a job", || self.runner.prepare(&entry.ticket.spec)) {
-            Ok(prepared) => {
-                self.prepared.insert(entry.id, (entry.clone(), prepared));
-                true
-            }
-            Err(error) => {
-                entry.ticket.settle(Outcome::Failed(Arc::new(error)));
-                false
+        let job = &entry.ticket;
+        if !self.prepared.contains_key(&entry.id) {
+            job.start(self.device);
+            let work = || job.check_wanted().and_then(|()| self.runner.prepare(job));
+            match guarded("preparing a job", work) {
+                Ok(prepared) => drop(self.prepared.insert(entry.id, (entry.clone(), prepared))),
+                // No effect on a job that was cancelled meanwhile.
+                Err(error) => job.settle(Outcome::Failed(Arc::new(error))),
             }
         }
+        !job.state().is_final()
     }
 
     /// Samples a batch. When a batch of several jobs fails, each of them is tried alone, so that
@@ -146,9 +141,9 @@ impl<R: Runner> Worker<R> {
     }
 
     fn finish(&mut self, entry: &Entry, tally: Tally) {
-        let spec = &entry.ticket.spec;
         let (_, prepared) = &self.prepared[&entry.id];
-        let result = guarded("diagnosing a job", || self.runner.finish(spec, prepared, tally));
+        let work = || self.runner.finish(&entry.ticket, prepared, tally);
+        let result = guarded("diagnosing a job", work);
         entry.ticket.settle(match result {
             Ok(posterior) => Outcome::Done(Arc::new(posterior)),
             Err(error) => Outcome::Failed(Arc::new(error)),
