@@ -71,8 +71,8 @@ pub enum PosteriorError {
         /// What happened.
         reason: String,
     },
-    /// The machine has less memory than a job would need.
-    #[error("the job needs about {need} bytes of memory, the machine has {have}")]
+    /// The machine has less memory than a job or a prediction would need.
+    #[error("this needs about {need} bytes of memory, the machine has {have}")]
     Memory {
         /// Estimated need, bytes.
         need: u64,

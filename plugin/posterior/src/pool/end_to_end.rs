@@ -187,6 +187,37 @@ fn what_cannot_be_is_refused() {
 }
 
 #[test]
+fn hostile_sizes_are_refused_before_they_are_allocated() {
+    let folder = Folder::new("hostile");
+    let engine = folder.engine();
+    // Half a million sub-pixels around the exposure on every side: 10^12 in all.
+    let psf = Psf::new(Array2::ones((1, 1_000_001)), 1, false).expect("a valid PSF");
+    let wide = Arc::new(Exposure { psf: Arc::new(psf), ..(*exposure(0.2)).clone() });
+    let job = JobSpec { exposures: vec![wide.clone()], ..spec(1, 1) };
+    assert!(matches!(engine.submit(job).err(), Some(PosteriorError::Memory { .. })));
+    let image = Array2::ones((SIDE, SIDE));
+    match engine.predict(&[exposure(0.2), wide], &grid(), &image) {
+        Err(PosteriorError::Memory { need, have }) => assert!(need > 200 << 40 && have > 0),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_whole_frame_around_a_small_model_is_accepted() {
+    let folder = Folder::new("frame");
+    let shape = (1014, 1014);
+    let frame = ModelGrid { ny: shape.0, nx: shape.1, ..grid() };
+    let (ones, good) = (Array2::ones(shape), Array2::from_elem(shape, true));
+    let psf = exposure(0.2).psf.clone();
+    let frame = Exposure::new("frame", ones.clone(), ones, good, Arc::new(frame), psf);
+    let exposures = vec![Arc::new(frame.expect("a valid exposure"))];
+    let grid = ModelGrid { ny: 64, nx: 64, ..grid() };
+    let need = folder.engine().estimate(&JobSpec { exposures, grid, ..spec(1, 1) });
+    let need = need.expect("valid").host_bytes;
+    assert!((1 << 29..1 << 31).contains(&need), "{need} bytes");
+}
+
+#[test]
 fn cancelling_a_real_job() {
     let folder = Folder::new("cancel");
     let engine = folder.engine();

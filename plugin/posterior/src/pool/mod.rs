@@ -36,6 +36,7 @@ use pellucid_exposure::{Exposure, ModelGrid};
 use queue::{BatchKey, Queue};
 use runner::TorchRunner;
 use std::path::PathBuf;
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -84,11 +85,7 @@ impl Engine {
     /// grid) fails the job instead.
     pub fn submit(&self, spec: JobSpec) -> Result<Job, PosteriorError> {
         let prior = self.check(&spec)?;
-        let need = memory::estimate(&spec, &prior).host_bytes;
-        let have = devices::memory_total();
-        if have > 0 && need > have {
-            return Err(PosteriorError::Memory { need, have });
-        }
+        memory::check(memory::estimate(&spec, &prior)?.host_bytes)?;
         let key = BatchKey::new(prior, &spec.options);
         self.pool.submit(spec, key)
     }
@@ -98,7 +95,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::submit`], less memory and queue.
     pub fn estimate(&self, spec: &JobSpec) -> Result<MemoryEstimate, PosteriorError> {
-        Ok(memory::estimate(spec, &self.check(spec)?))
+        memory::estimate(spec, &self.check(spec)?)
     }
 
     /// Memory in use.
@@ -113,19 +110,25 @@ impl Engine {
     /// exposure's unit.
     ///
     /// # Errors
-    /// [`PosteriorError::Shape`], [`PosteriorError::Exposure`].
+    /// [`PosteriorError::Shape`], [`PosteriorError::Exposure`], [`PosteriorError::Memory`] when the
+    /// machine has too little memory for an exposure's sub-pixels.
     pub fn predict(
         &self,
         exposures: &[Arc<Exposure>],
         grid: &ModelGrid,
         image: &Array2<f32>,
     ) -> Result<Vec<Array2<f32>>, PosteriorError> {
+        grid.check()?;
+        memory::check(memory::prediction(exposures, grid))?;
         let (ny, nx) = image.dim();
-        let forward = ForwardModel::new(exposures, grid, Kind::Double, Device::Cpu)?;
         let pixels: Vec<f32> = image.iter().copied().collect();
         let x = Tensor::from_slice(&pixels).view([1, 1, ny as i64, nx as i64]);
-        let predicted = forward.apply(&x)?;
-        predicted.iter().map(|y| Ok(runner::to_array3(y)?.remove_axis(ndarray::Axis(0)))).collect()
+        let predict = |exposure| {
+            let one = slice::from_ref(exposure);
+            let predicted = ForwardModel::new(one, grid, Kind::Double, Device::Cpu)?.apply(&x)?;
+            Ok(runner::to_array3(&predicted[0])?.remove_axis(ndarray::Axis(0)))
+        };
+        exposures.iter().map(predict).collect()
     }
 
     /// Checks what can be checked without loading anything, and resolves the prior.
