@@ -267,8 +267,10 @@ typedef struct pellucid_job_desc {
   const char *options_json; /* sampler options; NULL: defaults; an unknown key or a number out of
                                range is E_CONFIG */
   void *user;
-  /* Called at every change of state, on a worker or on the thread that cancels: a wake-up. job_wait
-   * may return before the last call. No call begins after job_release has returned. */
+  /* Called at every change of state, in order and one call at a time, on a worker or on the thread
+   * that cancels: a wake-up. job_wait and job_cancel may return before the last call. When
+   * job_release has returned no call runs or begins, except one that it was called from; so calls
+   * of two jobs must not release each other's. */
   void (*on_state)(void *user, int32_t state);
 } pellucid_job_desc;
 

@@ -99,7 +99,7 @@ pub struct JobSpec<Options> {
     pub seed: u64,
     /// Higher runs first.
     pub priority: i32,
-    /// Called at every change of state.
+    /// Called at every change of state, in order and one call at a time.
     pub on_state: Option<OnState>,
 }
 

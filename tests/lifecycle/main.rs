@@ -1,7 +1,8 @@
 //! Threads, cancellation, full queues, and releases that race with calls.
 
-use std::ptr::{null_mut, without_provenance_mut};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ffi::c_void;
+use std::ptr::{self, null_mut, without_provenance_mut};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -162,4 +163,71 @@ fn many_threads_share_an_engine() {
             });
         }
     });
+}
+
+/// What a job of the test below tells its host.
+struct Watched {
+    api: &'static pellucid_api,
+    /// Last state told; [`GONE`] once the job has been released.
+    state: AtomicI32,
+    inside: AtomicBool,
+    /// Number of a job to release inside the first call.
+    victim: AtomicUsize,
+}
+
+const GONE: i32 = 1000;
+
+unsafe extern "C" fn watch(user: *mut c_void, state: i32) {
+    // SAFETY: the test keeps every `Watched` to its end.
+    let watched = unsafe { &*user.cast::<Watched>() };
+    assert!(!watched.inside.swap(true, Ordering::SeqCst), "two calls at a time");
+    let before = watched.state.swap(state, Ordering::SeqCst);
+    assert!(before < state, "state {state} was told after {before}");
+    thread::yield_now();
+    let victim = job_of(watched.victim.swap(0, Ordering::SeqCst));
+    slot!(watched.api, job_release(victim));
+    watched.inside.store(false, Ordering::SeqCst);
+}
+
+#[test]
+fn states_are_told_in_order_and_never_after_a_release() {
+    let rounds = if cfg!(miri) { 2 } else { 200 };
+    let host = Host::new("{}");
+    let exposure = host.exposure();
+    let watched = || Watched {
+        api: host.api,
+        state: AtomicI32::new(PELLUCID_JOB_QUEUED),
+        inside: AtomicBool::new(false),
+        victim: AtomicUsize::new(0),
+    };
+    let submit = |watched: &Watched| {
+        let mut job = JobDesc::new(&[exposure], r#"{"steps": 2, "step_ms": 0}"#);
+        job.desc.user = ptr::from_ref(watched).cast_mut().cast();
+        job.desc.on_state = Some(watch);
+        let mut handle = null_mut();
+        ok(host.api, |e| slot!(host.api, job_submit(host.engine, &job.desc, &mut handle, e)));
+        handle.addr()
+    };
+    let release = |watched: &Watched, job| {
+        slot!(host.api, job_release(job_of(job)));
+        assert!(!watched.inside.load(Ordering::SeqCst), "a call outlives the release");
+        watched.state.store(GONE, Ordering::SeqCst);
+    };
+    for _ in 0..rounds {
+        // Each job is cancelled and released while the worker begins it; the first one's call
+        // releases the last.
+        let all = [watched(), watched(), watched()];
+        let victim = submit(&all[2]);
+        all[0].victim.store(victim, Ordering::SeqCst);
+        let jobs = [submit(&all[0]), submit(&all[1])];
+        thread::scope(|scope| {
+            for (watched, job) in all.iter().zip(jobs) {
+                scope.spawn(move || slot!(host.api, job_cancel(job_of(job))));
+                scope.spawn(move || release(watched, job));
+            }
+            scope.spawn(|| slot!(host.api, job_cancel(job_of(victim))));
+        });
+        release(&all[2], victim);
+    }
+    slot!(host.api, exposure_release(exposure));
 }

@@ -3,7 +3,8 @@
 use std::ffi::{CStr, c_void};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 
 use pellucid_ffi::*;
 
@@ -141,8 +142,15 @@ impl PsfFunction {
 pub(crate) struct StateFunction {
     context: Context,
     on_state: unsafe extern "C" fn(*mut c_void, i32),
-    muted: AtomicBool,
-    running: Mutex<()>,
+    calls: Mutex<Calls>,
+    idle: Condvar,
+}
+
+#[derive(Default)]
+struct Calls {
+    /// The thread that a call runs on.
+    running: Option<ThreadId>,
+    muted: bool,
 }
 
 impl StateFunction {
@@ -150,31 +158,41 @@ impl StateFunction {
         Some(Self {
             context: Context::new(desc.user, None),
             on_state: desc.on_state?,
-            muted: AtomicBool::new(false),
-            running: Mutex::new(()),
+            calls: Mutex::default(),
+            idle: Condvar::new(),
         })
     }
 
     /// Tells the host, unless muted.
     pub(crate) fn notify(&self, state: i32) {
-        // Before the lock: a release inside the callback cancels, which comes back here.
-        if self.muted.load(Ordering::Acquire) {
+        let busy = |calls: &mut Calls| calls.running.is_some() && !calls.muted;
+        let waited = self.idle.wait_while(self.lock(), busy);
+        let mut calls = waited.unwrap_or_else(PoisonError::into_inner);
+        if calls.muted {
             return;
         }
-        let _running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.muted.load(Ordering::Acquire) {
-            // SAFETY: the header's contract of `on_state`; `user` lives until the job's release has
-            // returned, which waits for this call in `mute`.
-            guard::calling_host(|| unsafe { (self.on_state)(self.context.pointer, state) });
-        }
+        calls.running = Some(thread::current().id());
+        drop(calls);
+        // SAFETY: the header's contract of `on_state`; `user` lives until the job's release has
+        // returned, which waits for this call in `mute`.
+        guard::calling_host(|| unsafe { (self.on_state)(self.context.pointer, state) });
+        self.lock().running = None;
+        self.idle.notify_all();
     }
 
     /// Ends the calls: none runs or begins after this, except one that this is called from.
     pub(crate) fn mute(&self) {
-        self.muted.store(true, Ordering::Release);
-        if !guard::in_callback() {
-            drop(self.running.lock().unwrap_or_else(PoisonError::into_inner));
+        let own = thread::current().id();
+        let mut calls = self.lock();
+        calls.muted = true;
+        // Not on the guard's word that this thread is in some callback: it may be another job's.
+        while calls.running.is_some_and(|thread| thread != own) {
+            calls = self.idle.wait(calls).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -195,5 +213,78 @@ impl LogFunction {
         guard::calling_host(|| unsafe {
             (self.log)(self.context.pointer, level, target.as_ptr(), text.as_ptr());
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ptr;
+    use std::sync::Arc;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::time::Duration;
+
+    /// A callback that says when it begins, waits for a word and notes its end.
+    struct Slow {
+        began: Mutex<Sender<()>>,
+        may_end: Mutex<Receiver<()>>,
+        ended: AtomicBool,
+    }
+
+    unsafe extern "C" fn slow(user: *mut c_void, _: i32) {
+        // SAFETY: the test passes a `Slow` that outlives the calls.
+        let slow = unsafe { &*user.cast::<Slow>() };
+        slow.began.lock().expect("one call").send(()).expect("the test listens");
+        slow.may_end.lock().expect("one call").recv().expect("the test speaks");
+        slow.ended.store(true, Ordering::SeqCst);
+    }
+
+    fn function(user: *mut c_void) -> StateFunction {
+        let context = Context::new(user, None);
+        StateFunction { context, on_state: slow, calls: Mutex::default(), idle: Condvar::new() }
+    }
+
+    #[test]
+    fn muting_waits_for_a_call_also_inside_another_callback() {
+        let (began, begins) = channel();
+        let (end, may_end) = channel();
+        let (began, may_end) = (Mutex::new(began), Mutex::new(may_end));
+        let user = Slow { began, may_end, ended: AtomicBool::new(false) };
+        let function = function(ptr::from_ref(&user).cast_mut().cast());
+        let (muted, mutes) = channel();
+        let ended = thread::scope(|scope| {
+            scope.spawn(|| function.notify(1));
+            begins.recv().expect("the call begins");
+            scope.spawn(|| {
+                guard::calling_host(|| function.mute());
+                muted.send(user.ended.load(Ordering::SeqCst)).expect("the test listens");
+            });
+            // Time to be wrong in; a right one waits for the call whatever the time.
+            let early = mutes.recv_timeout(Duration::from_millis(50));
+            end.send(()).expect("the call listens");
+            early.or_else(|_| mutes.recv()).expect("it returns")
+        });
+        assert!(ended, "muted while the call was running");
+        function.notify(2);
+        assert!(begins.try_recv().is_err(), "a call after the end");
+    }
+
+    #[test]
+    fn a_call_may_mute_itself() {
+        struct Own(Mutex<Option<Arc<StateFunction>>>);
+        unsafe extern "C" fn end(user: *mut c_void, _: i32) {
+            // SAFETY: the test passes an `Own` that outlives the calls.
+            let own = unsafe { &*user.cast::<Own>() };
+            let function = own.0.lock().expect("one call").take().expect("a second call");
+            function.mute();
+        }
+        let own = Own(Mutex::default());
+        let mut function = function(ptr::from_ref(&own).cast_mut().cast());
+        function.on_state = end;
+        let function = Arc::new(function);
+        *own.0.lock().expect("no call yet") = Some(Arc::clone(&function));
+        function.notify(1);
+        function.notify(2);
+        assert!(own.0.lock().expect("no panic").is_none());
     }
 }

@@ -1,5 +1,7 @@
 //! Jobs of the stub and their results.
 
+use std::collections::VecDeque;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -16,6 +18,8 @@ struct Status {
     state: JobState,
     step: usize,
     outcome: Option<Result<Arc<StubPosterior>, StubError>>,
+    untold: VecDeque<JobState>,
+    telling: bool,
 }
 
 pub(super) struct Ticket {
@@ -26,7 +30,13 @@ pub(super) struct Ticket {
 
 impl Ticket {
     pub(super) fn new(spec: JobSpec<StubOptions>) -> Self {
-        let status = Status { state: JobState::Queued, step: 0, outcome: None };
+        let status = Status {
+            state: JobState::Queued,
+            step: 0,
+            outcome: None,
+            untold: VecDeque::new(),
+            telling: false,
+        };
         Self { spec, status: Mutex::new(status), changed: Condvar::new() }
     }
 
@@ -64,23 +74,32 @@ impl Ticket {
         Ok(Arc::new(StubPosterior::draw(&self.spec)))
     }
 
-    /// Enters a state unless the job has ended; tells whether it did.
+    /// Enters a state unless the job has ended, and returns whether it did. A thread that finds
+    /// another one telling the host leaves its message to that one, which keeps them in order.
     fn advance(
         &self,
         state: JobState,
         outcome: Option<Result<Arc<StubPosterior>, StubError>>,
     ) -> bool {
-        {
-            let mut status = self.lock();
-            if status.state.is_final() {
-                return false;
-            }
-            (status.state, status.outcome) = (state, outcome);
+        let mut status = self.lock();
+        if status.state.is_final() {
+            return false;
         }
+        (status.state, status.outcome) = (state, outcome);
         self.changed.notify_all();
-        if let Some(on_state) = &self.spec.on_state {
-            on_state(state);
+        let Some(on_state) = &self.spec.on_state else {
+            return true;
+        };
+        status.untold.push_back(state);
+        if mem::replace(&mut status.telling, true) {
+            return true;
         }
+        while let Some(state) = status.untold.pop_front() {
+            drop(status);
+            on_state(state);
+            status = self.lock();
+        }
+        status.telling = false;
         true
     }
 
