@@ -208,9 +208,10 @@ typedef struct pellucid_wcs_callback {
 } pellucid_wcs_callback;
 
 /* A PSF by a host function. eval fills out [ny, nx] with the kernel for a source at pixel (x, y) of
- * the exposure in that band; same rules as psf_from_array. It is called during exposure_create, on
- * its thread, for the corners, the middles of the sides and the centre of the image; the PSF
- * between them is interpolated bilinearly. Return 0, or fail as above. */
+ * the exposure in that band; same rules as psf_from_array, and at most 2^28 samples. It is called
+ * once during exposure_create, on its thread, for the centre of the image, and that kernel blurs
+ * the whole exposure: a stamp of one galaxy is small against a PSF's variation over a detector. Of
+ * a larger frame pass a stamp around the galaxy. Return 0, or fail as above. */
 typedef struct pellucid_psf_callback {
   uint32_t struct_size;
   uint32_t flags; /* PELLUCID_PSF_PIXEL_INTEGRATED */
@@ -447,7 +448,8 @@ typedef struct pellucid_predict_ext {
   uint32_t reserved;
   /* A x without noise, float32 [y, x] for every detector pixel of each exposure. model [ny, nx]
    * float is surface brightness on the TAN grid centred on (ra, dec) (see pellucid_job_desc), 0
-   * outside. out: n arrays with struct_size set; on failure none is written. */
+   * outside. out: n arrays with struct_size set; on failure none is written. E_NOMEM: an exposure
+   * takes about 256 bytes for each sub-pixel of the PSF's sampling, all over the image. */
   pellucid_status (*predict)(pellucid_engine *engine, pellucid_exposure *const *exposures, size_t n,
                              double ra, double dec, double pixscale, const pellucid_array *model,
                              pellucid_array *out, pellucid_error **error);

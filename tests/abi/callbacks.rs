@@ -41,8 +41,9 @@ unsafe extern "C" fn pix2sky(ctx: *mut c_void, n: usize, xy: *const f64, radec: 
     context(ctx).code.load(Ordering::SeqCst)
 }
 
-unsafe extern "C" fn eval(ctx: *mut c_void, band: i32, _: f64, _: f64, out: *mut f32) -> i32 {
-    assert_eq!(band, 0);
+unsafe extern "C" fn eval(ctx: *mut c_void, band: i32, x: f64, y: f64, out: *mut f32) -> i32 {
+    let middle = (SIDE as f64 - 1.0) / 2.0;
+    assert_eq!((band, x, y), (0, middle, middle));
     let context = context(ctx);
     context.calls.fetch_add(1, Ordering::SeqCst);
     // SAFETY: room for 3 x 3.
@@ -125,7 +126,7 @@ fn a_failing_wcs_function_is_reported_and_not_released() {
 }
 
 #[test]
-fn a_psf_by_a_function_is_evaluated_for_each_exposure() {
+fn a_psf_by_a_function_is_evaluated_once_for_each_exposure() {
     let host = Host::new("{}");
     let ctx = Context::default();
     let mut callback: pellucid_psf_callback = sized();
@@ -137,7 +138,7 @@ fn a_psf_by_a_function_is_evaluated_for_each_exposure() {
     ok(host.api, |e| slot!(host.api, psf_from_callback(host.engine, &callback, &mut psf, e)));
     assert_eq!(ctx.calls.load(Ordering::SeqCst), 0);
     let exposure = expose(&host, host.wcs(), psf);
-    assert_eq!(ctx.calls.load(Ordering::SeqCst), 9);
+    assert_eq!(ctx.calls.load(Ordering::SeqCst), 1);
     ctx.code.store(-4, Ordering::SeqCst);
     let ones = [1.0_f32; SIDE * SIDE];
     let sci = array(&ones, &[SIDE, SIDE]);
@@ -149,6 +150,28 @@ fn a_psf_by_a_function_is_evaluated_for_each_exposure() {
     slot!(host.api, psf_release(psf));
     assert_eq!(ctx.released.load(Ordering::SeqCst), 1, "exposures keep values, not the function");
     slot!(host.api, exposure_release(exposure));
+}
+
+#[test]
+fn the_size_of_a_psf_by_a_function_is_limited() {
+    let host = Host::new("{}");
+    let ctx = Context::default();
+    let mut callback: pellucid_psf_callback = sized();
+    callback.ctx = (&raw const ctx).cast_mut().cast();
+    callback.oversample = 1;
+    callback.eval = Some(eval);
+    callback.release = Some(release);
+    for (ny, nx) in [(0, 3), (3, -1), (32_769, 1), (32_768, 32_768), (16_384, 16_385)] {
+        (callback.ny, callback.nx) = (ny, nx);
+        fails(host.api, PELLUCID_E_ARG, |e| {
+            slot!(host.api, psf_from_callback(host.engine, &callback, &mut null_mut(), e))
+        });
+    }
+    (callback.ny, callback.nx) = (16_384, 16_384);
+    let mut psf = null_mut();
+    ok(host.api, |e| slot!(host.api, psf_from_callback(host.engine, &callback, &mut psf, e)));
+    slot!(host.api, psf_release(psf));
+    assert_eq!(ctx.released.load(Ordering::SeqCst), 1, "refused ones stay the host's");
 }
 
 thread_local! {

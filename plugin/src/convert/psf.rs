@@ -6,10 +6,11 @@ use ::pellucid_exposure::Psf;
 use ndarray::{Array2, ArrayD};
 use pellucid_ffi::*;
 
-use super::{image, within};
+use super::{image, side, within};
 use crate::boundary::BoundaryError;
+use crate::boundary::array::reserve;
 use crate::boundary::callback::PsfFunction;
-use crate::limits::MAX_OVERSAMPLE;
+use crate::limits::{MAX_ELEMENTS, MAX_OVERSAMPLE};
 use crate::status::Failure;
 
 /// Where an exposure's PSF comes from.
@@ -36,6 +37,12 @@ pub(crate) fn from_array(
     Ok(Arc::new(Psf::new(image(kernel)?, oversample(oversampling)?, integrated)?))
 }
 
+/// Checks the size of a host function's kernel, which is not allocated before an exposure asks.
+pub(crate) fn size(ny: i32, nx: i32) -> Result<(), BoundaryError> {
+    let (ny, nx) = (side(ny, "ny of the PSF")?, side(nx, "nx of the PSF")?);
+    within(ny * nx, 1, MAX_ELEMENTS, "size of the PSF", "at most 2^28 samples")
+}
+
 /// The PSF of an exposure of `ny` x `nx` pixels.
 pub(crate) fn of_exposure(
     source: &PsfSource,
@@ -48,41 +55,27 @@ pub(crate) fn of_exposure(
     }
 }
 
-/// Evaluates a host function at the corners, the middles of the sides and the centre.
+/// Evaluates a host function at the middle of the exposure, where its kernel is taken
+/// ([`::pellucid_exposure::Exposure::kernel`]).
 fn sample(function: &PsfFunction, band: i32, (ny, nx): (usize, usize)) -> Result<Psf, Failure> {
+    const WHAT: &str = "the PSF";
     let description = function.description();
     let shape = (description.ny as usize, description.nx as usize);
-    let mut kernels: Vec<Array2<f64>> = Vec::new();
-    let mut positions: Vec<[f64; 2]> = Vec::new();
-    for y in nodes(ny) {
-        for x in nodes(nx) {
-            let mut kernel = vec![0.0_f32; shape.0 * shape.1];
-            function.eval(band, x, y, &mut kernel).map_err(|code| BoundaryError::Callback {
-                what: "eval of the PSF",
-                reason: format!("it returned {code} at x = {x}, y = {y}"),
-            })?;
-            if !kernel.iter().all(|v| v.is_finite()) {
-                let reason = format!("values at x = {x}, y = {y} are not finite");
-                return Err(BoundaryError::Callback { what: "eval of the PSF", reason }.into());
-            }
-            let kernel = kernel.into_iter().map(f64::from).collect();
-            let kernel = Array2::from_shape_vec(shape, kernel);
-            kernels.push(kernel.expect("because eval fills ny times nx values"));
-            positions.push([x, y]);
-        }
+    let size = shape.0 * shape.1;
+    let [x, y] = [nx, ny].map(|n| (n as f64 - 1.0) / 2.0);
+    let mut kernel = reserve(size, WHAT)?;
+    kernel.resize(size, 0.0_f32);
+    let failed = |reason| BoundaryError::Callback { what: "eval of the PSF", reason };
+    function
+        .eval(band, x, y, &mut kernel)
+        .map_err(|code| failed(format!("it returned {code} at x = {x}, y = {y}")))?;
+    if !kernel.iter().all(|v| v.is_finite()) {
+        return Err(failed(format!("values at x = {x}, y = {y} are not finite")).into());
     }
-    if kernels.windows(2).all(|pair| pair[0] == pair[1]) {
-        kernels.truncate(1);
-        positions = vec![[0.0; 2]];
-    }
+    let mut values = reserve(size, WHAT)?;
+    values.extend(kernel.into_iter().map(f64::from));
+    let kernel = Array2::from_shape_vec(shape, values);
+    let kernel = kernel.expect("because eval fills ny times nx values");
     let integrated = description.flags & PELLUCID_PSF_PIXEL_INTEGRATED != 0;
-    Ok(Psf::grid(kernels, &positions, oversample(description.oversample)?, integrated)?)
-}
-
-/// First, middle and last pixel of an axis, as far as they differ.
-fn nodes(n: usize) -> Vec<f64> {
-    let last = n.saturating_sub(1) as f64;
-    let mut nodes = vec![0.0, last / 2.0, last];
-    nodes.dedup();
-    nodes
+    Ok(Psf::new(kernel, oversample(description.oversample)?, integrated)?)
 }

@@ -68,8 +68,7 @@ pub(super) unsafe extern "C" fn psf_from_callback<E: Engine>(
                 if callback.eval.is_none() {
                     return Err(BoundaryError::Null { what: "eval" }.into());
                 }
-                convert::side(callback.ny, "ny of the PSF")?;
-                convert::side(callback.nx, "nx of the PSF")?;
+                convert::psf::size(callback.ny, callback.nx)?;
                 convert::psf::oversample(callback.oversample)?;
                 let function = PsfFunction::new(&callback);
                 function.adopt();
