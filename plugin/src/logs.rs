@@ -5,9 +5,10 @@
 //! workers do not know theirs.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError, RwLock, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Once, PoisonError, RwLock, Weak};
 
+use crossbeam_queue::ArrayQueue;
 use log::{LevelFilter, Log, Metadata, Record};
 use pellucid_ffi::*;
 
@@ -22,21 +23,16 @@ struct Message {
     text: String,
 }
 
-#[derive(Default)]
-struct State {
-    queue: VecDeque<Message>,
-    dropped: u64,
-    delivering: usize,
-    closed: bool,
-}
-
 /// The log messages of one engine.
 pub(crate) struct LogQueue {
     function: Option<LogFunction>,
     any_thread: bool,
     level: LevelFilter,
-    state: Mutex<State>,
-    idle: Condvar,
+    messages: ArrayQueue<Message>,
+    /// Messages that newer ones pushed out.
+    dropped: AtomicU64,
+    /// Held for reading while the host's function runs; false once closed.
+    open: RwLock<bool>,
 }
 
 impl LogQueue {
@@ -47,8 +43,9 @@ impl LogQueue {
             function: host.and_then(LogFunction::new),
             any_thread,
             level,
-            state: Mutex::default(),
-            idle: Condvar::new(),
+            messages: ArrayQueue::new(MAX_LOG_QUEUE),
+            dropped: AtomicU64::new(0),
+            open: RwLock::new(true),
         });
         Router::add(&queue);
         queue
@@ -65,12 +62,7 @@ impl LogQueue {
 
     /// Ends delivery; when this returns the host's function does not run and is not called again.
     pub(crate) fn close(&self) {
-        let mut state = self.lock();
-        state.closed = true;
-        state.queue.clear();
-        while state.delivering > 0 {
-            state = self.idle.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+        *self.open.write().unwrap_or_else(PoisonError::into_inner) = false;
     }
 
     /// Runs `body` with this queue as the destination of this thread's messages.
@@ -96,55 +88,31 @@ impl LogQueue {
             text: record.args().to_string(),
         };
         if self.any_thread {
-            self.deliver(|_| Some(message));
-            return;
+            self.deliver(|| Some(message));
+        } else if self.messages.force_push(message).is_some() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
         }
-        let mut state = self.lock();
-        if state.closed {
-            return;
-        }
-        if state.queue.len() == MAX_LOG_QUEUE {
-            state.queue.pop_front();
-            state.dropped += 1;
-        }
-        state.queue.push_back(message);
     }
 
     fn deliver_one(&self) -> bool {
-        self.deliver(|state| {
-            if state.dropped > 0 {
-                let text =
-                    format!("{} older messages were dropped", std::mem::take(&mut state.dropped));
-                return Some(Message { level: PELLUCID_LOG_WARN, target: "pellucid".into(), text });
+        self.deliver(|| match self.dropped.swap(0, Ordering::Relaxed) {
+            0 => self.messages.pop(),
+            dropped => {
+                let text = format!("{dropped} older messages were dropped");
+                Some(Message { level: PELLUCID_LOG_WARN, target: "pellucid".into(), text })
             }
-            state.queue.pop_front()
         })
     }
 
-    fn deliver(&self, next: impl FnOnce(&mut State) -> Option<Message>) -> bool {
-        struct Done<'a>(&'a LogQueue);
-        impl Drop for Done<'_> {
-            fn drop(&mut self) {
-                self.0.lock().delivering -= 1;
-                self.0.idle.notify_all();
-            }
-        }
-        let message = {
-            let mut state = self.lock();
-            let message = if state.closed { None } else { next(&mut state) };
-            state.delivering += usize::from(message.is_some());
-            message
-        };
+    fn deliver(&self, next: impl FnOnce() -> Option<Message>) -> bool {
+        // Without waiting: only `close` writes, and it may wait for a call that waits for this one.
+        let Ok(open) = self.open.try_read() else { return false };
+        let message = if *open { next() } else { None };
         let Some(message) = message else { return false };
-        let _done = Done(self);
         if let Some(function) = &self.function {
             function.log(message.level, &c_text(&message.target), &c_text(&message.text));
         }
         true
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
