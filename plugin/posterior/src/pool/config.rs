@@ -5,7 +5,7 @@ use crate::sampler::CPU_BATCH;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// More threads than this for each core only wait for one another, and libtorch starts what it is told.
+/// More threads than this for each core only wait for one another; libtorch starts any number.
 const MAX_THREADS_PER_CORE: usize = 4;
 
 /// How to run. Every field may be left out; an unknown one is an error.
