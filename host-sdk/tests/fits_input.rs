@@ -148,6 +148,11 @@ fn counts_sky_and_overrides() {
     assert_eq!(stamp.sigma[[0, 0]], 2.0 * gain_per_second);
     assert!(!stamp.good()[[0, 1]] && stamp.good()[[0, 2]]);
     assert_eq!(stamp.flux_convention, FluxConvention::PerPixel);
+
+    let options = ExposureOptions { photon_noise_s: Some(500.0), ..options };
+    let bright = ExposureFile::open(&scratch.at("[SCI,2]"), &options).unwrap().stamp(0, whole);
+    let variance = stamp.sigma[[0, 7]].powi(2) + stamp.pixels[[0, 7]] / 500.0;
+    assert!((bright.unwrap().sigma[[0, 7]].powi(2) / variance - 1.0).abs() < 1e-12);
 }
 
 #[test]

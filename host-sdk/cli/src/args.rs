@@ -59,6 +59,10 @@ pub struct InputArgs {
     /// Noise rms of every pixel, in the file's unit, instead of its ERR extension.
     #[arg(long, value_name = "RMS", value_parser = positive, allow_negative_numbers = true)]
     pub sigma: Option<f64>,
+    /// Add the photon noise of the source to a constant noise rms: variance + pixel / SECONDS, pixel in
+    /// e-/s. ERR extensions have it already.
+    #[arg(long, value_name = "SECONDS", value_parser = positive, allow_negative_numbers = true)]
+    pub photon_noise: Option<f64>,
     /// The file's unit instead of BUNIT: electrons, electrons/s, counts, counts/s.
     #[arg(long)]
     pub unit: Option<String>,

@@ -121,6 +121,7 @@ fn open_exposures(
     let options = ExposureOptions {
         sigma: input.sigma,
         fallback_sigma: correlation.and_then(|c| c.sigma),
+        photon_noise_s: input.photon_noise,
         unit: input.unit.clone(),
         pixel_area_corrected: input.pixel_area_corrected.then_some(true),
         bad_bits: input.dq_bad_bits,

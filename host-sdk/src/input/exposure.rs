@@ -34,6 +34,9 @@ pub struct ExposureOptions {
     pub sigma: Option<f64>,
     /// Noise rms to fall back on where there is neither `sigma` nor ERR, in the file's unit.
     pub fallback_sigma: Option<f64>,
+    /// Effective exposure time, s, by which the photon noise of the source is added to a constant noise rms, which
+    /// knows only the sky: variance + max(pixel, 0) / time, pixel in e-/s. ERR extensions have it already.
+    pub photon_noise_s: Option<f64>,
     /// The file's unit, instead of BUNIT.
     pub unit: Option<String>,
     /// Whether pixels were multiplied by the pixel area map. Asked of the header: the logical
@@ -257,7 +260,10 @@ impl ExposureFile {
             (None, None) => self.options.fallback_sigma,
         };
         let sigma = match (constant, chip.error) {
-            (Some(sigma), _) => Array2::from_elem(pixels.dim(), sigma * scale),
+            (Some(sigma), _) => {
+                let per_flux = self.options.photon_noise_s.map_or(0.0, f64::recip);
+                pixels.mapv(|v| (sigma * scale).hypot((v.max(0.0) * per_flux).sqrt()))
+            }
             (None, Some(error)) => file.region(error, region)? * scale,
             (None, None) => {
                 return Err(HostError::value(
