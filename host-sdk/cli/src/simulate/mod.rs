@@ -39,7 +39,7 @@ pub fn run(args: &SimulateArgs) -> Run {
         nx: args.size,
         ny: args.size,
         centre: SkyPosition { ra_deg: args.ra, dec_deg: args.dec },
-        pixel_scale_arcsec: args.pixel_scale.unwrap_or(instrument.model_scale),
+        pixel_scale_arcsec: model_scale_arcsec(args),
     };
     let [[a, b], [c, d]] = instrument.linear;
     let pixel_area = (a * d - b * c).abs();
@@ -90,6 +90,11 @@ pub fn run(args: &SimulateArgs) -> Run {
         size.ny
     ));
     Ok(Outcome::Done)
+}
+
+/// Pixel scale of the model.
+pub fn model_scale_arcsec(args: &SimulateArgs) -> f64 {
+    args.pixel_scale.unwrap_or_else(|| Instrument::new(args.instrument).model_scale)
 }
 
 /// The scene may well be the truth of an earlier run; not of this one.
