@@ -8,10 +8,10 @@ use ndarray::Array2;
 use pellucid_host::HostError;
 use pellucid_host::fits::{FitsAddress, Region};
 use pellucid_host::input::{
-    ExposureFile, ExposureOptions, NoiseCorrelation, PsfImage, PsfOptions, SkyLevel,
+    EdgeLight, ExposureFile, ExposureOptions, NoiseCorrelation, PsfImage, PsfOptions, SkyLevel,
 };
 use pellucid_host::session::{FluxConvention, TableAxis, TableKind};
-use pellucid_host::sky::SkyPosition;
+use pellucid_host::sky::{ModelGrid, SkyPosition};
 
 const NX: usize = 30;
 const NY: usize = 20;
@@ -264,6 +264,44 @@ fn rectangles_without_pixels_or_outside_are_refused() {
         assert!(text.contains("[SCI,1]") && text.contains("30x20"), "{text}");
     }
     assert!(file.stamp(0, Region { x0: NX - 1, y0: NY - 1, nx: 1, ny: 1 }).is_ok());
+}
+
+#[test]
+fn light_beyond_a_grid_is_noticed() {
+    // Pixels 11 to 18 and 6 to 13 are the grid's; the ring beyond, one pixel wide, has 36.
+    let grid = ModelGrid {
+        nx: 8,
+        ny: 8,
+        centre: SkyPosition { ra_deg: 10.0, dec_deg: 5.0 },
+        pixel_scale_arcsec: 0.036,
+    };
+    let share = |name: &str, ring: f64, sigma: f64, side: usize| {
+        let scratch = Scratch::new(&format!("edge-{name}"));
+        let pixel = |i: usize| {
+            let (x, y) = (i % NX, i / NX);
+            let within = (11..19).contains(&x) && (6..14).contains(&y);
+            let near = (10..20).contains(&x) && (5..15).contains(&y);
+            if within { 1.0 } else { if near { ring } else { 99.0 } }
+        };
+        {
+            let mut file = FitsFile::create(&scratch.0).open().unwrap();
+            let pixels: Vec<f64> = (0..NX * NY).map(pixel).collect();
+            image(&mut file, "SCI", ImageType::Double, &pixels, [NY, NX]);
+            wcs(&mut file, 1, 5.0);
+            key(&mut file, 1, "BUNIT", "ELECTRONS/S");
+        }
+        let options = ExposureOptions { sigma: Some(sigma), ..ExposureOptions::default() };
+        let mut file = ExposureFile::open(&scratch.address(), &options).unwrap();
+        let mut light = EdgeLight::default();
+        light += file.edge_light(0, &ModelGrid { nx: side, ny: side, ..grid }).unwrap();
+        light.share()
+    };
+    let bright = share("bright", 0.5, 0.1, 8).unwrap();
+    assert!((bright - 18.0 / 64.0).abs() < 1e-12, "{bright}");
+    // Three standard deviations; wings of 0.6 %; no pixels beyond the grid.
+    assert_eq!(share("noisy", 0.5, 1.0, 8), None);
+    assert_eq!(share("wings", 0.01, 0.001, 8), None);
+    assert_eq!(share("covered", 0.5, 0.1, 40), None);
 }
 
 #[test]

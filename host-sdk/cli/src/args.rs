@@ -205,7 +205,7 @@ pub struct SimulateArgs {
     #[arg(long, default_value_t = 4, value_name = "N")]
     pub exposures: usize,
     /// Camera and filter.
-    #[arg(long, value_enum, default_value_t = InstrumentName::Wfc3irF160w)]
+    #[arg(long, value_enum, default_value_t = InstrumentName::AcsF814w)]
     pub instrument: InstrumentName,
     /// Gaussian noise alone, or a detector's with all its faults; its truth is written as well.
     #[arg(long, value_enum, default_value_t = NoiseName::Gaussian)]
@@ -360,5 +360,23 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Options::command().debug_assert();
+    }
+
+    /// Else the default simulation, sampled by default, loses what lies beyond the prior's grid.
+    #[test]
+    fn default_simulations_fit_the_shipped_prior() {
+        let parsed = Options::parse_from(["pellucid", "simulate", "-o", "folder"]);
+        let Command::Simulate(args) = parsed.command else { panic!("not simulate") };
+        let simulated = crate::simulate::model_scale_arcsec(&args);
+
+        let models = concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/models");
+        let file = std::fs::read(format!("{models}/galaxies64-ve.safetensors")).unwrap();
+        // A safetensors file starts with the length of its JSON header.
+        let length = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+        let header: serde_json::Value = serde_json::from_slice(&file[8..8 + length]).unwrap();
+        let metadata = header["__metadata__"]["pellucid"].as_str().unwrap();
+        let metadata: serde_json::Value = serde_json::from_str(metadata).unwrap();
+        assert_eq!(metadata["pixel_scale_arcsec"], simulated);
+        assert_eq!(metadata["image_size"], serde_json::json!([args.size, args.size]));
     }
 }

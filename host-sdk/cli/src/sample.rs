@@ -4,9 +4,10 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pellucid_host::input::{
-    ExposureFile, ExposureOptions, NoiseCorrelation, PsfImage, PsfOptions, Stamp, sha256_file,
+    EdgeLight, ExposureFile, ExposureOptions, NoiseCorrelation, PsfImage, PsfOptions, Stamp,
+    sha256_file,
 };
-use pellucid_host::product::{Observed, Product, Provenance, write_figure};
+use pellucid_host::product::{Flags, Observed, Product, Provenance, write_figure};
 use pellucid_host::session::{Engine, Exposure, Job, JobBuilder, Model};
 use pellucid_host::sky::{ModelGrid, SkyPosition};
 use pellucid_host::{HostError, check_output};
@@ -19,6 +20,8 @@ use crate::{engine, interrupt, outputs, summary};
 
 /// How often Ctrl-C is looked for while a job runs.
 const POLL: Duration = Duration::from_millis(200);
+/// By how much the model's pixel scale may be off the prior's.
+const SCALE_TOLERANCE: f64 = 0.01;
 
 /// Runs the command.
 pub fn run(args: &SampleArgs) -> Run {
@@ -40,6 +43,7 @@ pub fn run(args: &SampleArgs) -> Run {
     let prior = engine::find_prior(&engine, &args.prior)?;
     let grid = model_grid(args, &files, prior.as_ref())?;
 
+    let doubts = doubts(&mut files, &grid, prior.as_ref())?;
     let mut stamps: Vec<(Stamp, f64)> = Vec::with_capacity(n);
     for file in &mut files {
         stamps.push(cut(file, &grid, args.input.cutout)?);
@@ -83,7 +87,8 @@ pub fn run(args: &SampleArgs) -> Run {
         })
         .collect();
     let provenance = provenance(args, &engine, prior.as_ref(), correlation.as_ref(), &job)?;
-    let product = Product::assemble(&engine, &result, grid, &observed, provenance)?;
+    let mut product = Product::assemble(&engine, &result, grid, &observed, provenance)?;
+    product.diagnostics.flags = product.diagnostics.flags.and(doubts);
     interrupt::check()?;
     product.write(&args.output)?;
     if let Some(figure) = &args.figure {
@@ -180,6 +185,39 @@ fn model_grid(
             .ok_or_else(|| Failure::Usage("the exposures have no common centre".into()))?,
         pixel_scale_arcsec: scale,
     })
+}
+
+/// What is wrong with a grid whatever the samples: warns of it, and flags it in the product.
+fn doubts(
+    files: &mut [ExposureFile],
+    grid: &ModelGrid,
+    prior: Option<&Model>,
+) -> Result<Flags, Failure> {
+    let scale = grid.pixel_scale_arcsec;
+    let trained = prior.and_then(|model| model.pixel_scale_arcsec).unwrap_or(scale);
+    let prior_scale = (scale / trained - 1.0).abs() > SCALE_TOLERANCE;
+    if prior_scale {
+        log::warn!(
+            "the model's pixels are {scale}\", those the prior was trained at {trained}\": \
+             it takes galaxies for {:.3} times as large as they are",
+            trained / scale
+        );
+    }
+    let mut light = EdgeLight::default();
+    for file in files {
+        let chip = file.chip_at(Some(grid.centre))?;
+        light += file.edge_light(chip, grid)?;
+    }
+    if let Some(share) = light.share() {
+        let [width, height] = [grid.nx, grid.ny].map(|n| n as f64 * scale);
+        log::warn!(
+            "the model covers {width:.2}\" x {height:.2}\" and just beyond its edge the exposures have \
+             {:.0} % of the light within: that flux is lost. Use a larger --pixel-scale or --size with a \
+             prior for it, centre it with --ra and --dec, or subtract the sky with --sky",
+            100.0 * share
+        );
+    }
+    Ok(Flags { edge_flux: light.share().is_some(), prior_scale, ..Flags::default() })
 }
 
 /// The stamp of an exposure that sees the model, and the detector's pixel scale in arcsec.

@@ -72,6 +72,38 @@ fn a_posterior_and_its_figure() {
     }
 }
 
+/// 16 pixels of 0.02" cover the middle 6.4 x 6.4 pixels of a source that is wider.
+#[test]
+fn a_grid_that_fits_neither_prior_nor_galaxy_is_flagged() {
+    if !support::engine("a_grid_that_fits_neither_prior_nor_galaxy_is_flagged") {
+        return;
+    }
+    let folder = Folder::new("grid");
+    let path = |name: &str| folder.path(name).display().to_string();
+    Parts::default().write(&folder.path("a.fits"));
+    write_psf(&folder.path("psf.fits"));
+    write_prior(&folder.path("prior.safetensors"));
+    let (exposure, psf, prior) = (path("a.fits"), path("psf.fits"), path("prior.safetensors"));
+    let output = path("p.fits");
+    let sample = |scale: &str| {
+        let mut args = vec!["sample", &exposure, "--psf", &psf, "--prior", &prior, "-o", &output];
+        args.extend(["--flux-scale", "1", "--samples", "1", "--steps", "4", "--sweeps", "0"]);
+        let run = pellucid(args.into_iter().chain(["--pixel-scale", scale]));
+        let stderr = String::from_utf8_lossy(&run.stderr).into_owned();
+        works(run);
+        let file = FitsInput::open(&folder.path("p.fits")).unwrap();
+        let flags = file.hdus()[0].header.string("FLAGS").unwrap().to_owned();
+        (stderr, flags)
+    };
+    let (stderr, flags) = sample("0.02");
+    assert!(stderr.contains("trained at 0.05\"") && stderr.contains("2.500 times"), "{stderr}");
+    assert!(stderr.contains("0.32\" x 0.32\"") && stderr.contains("flux is lost"), "{stderr}");
+    assert!(flags.contains("prior-scale") && flags.contains("edge-flux"), "{flags}");
+    let (stderr, flags) = sample("0.0504");
+    assert!(!stderr.contains("trained at") && !stderr.contains("lost"), "{stderr}");
+    assert!(!flags.contains("prior-scale"), "{flags}");
+}
+
 /// The program is copied to a prefix of its own; the plugin stays where it is.
 #[test]
 fn models_are_found_around_the_program() {

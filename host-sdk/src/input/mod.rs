@@ -1,6 +1,7 @@
 //! From FITS files to what a session takes: exposures, PSFs, noise correlations.
 
 mod correlation;
+mod edge_light;
 mod exposure;
 mod hash;
 mod psf;
@@ -10,6 +11,7 @@ mod tables;
 mod units;
 
 pub use correlation::NoiseCorrelation;
+pub use edge_light::EdgeLight;
 pub use exposure::{Chip, ExposureFile, ExposureOptions, SkyLevel};
 pub use hash::{sha256_bytes, sha256_file};
 pub use psf::{PsfCentre, PsfImage, PsfOptions};

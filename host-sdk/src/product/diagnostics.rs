@@ -13,17 +13,41 @@ pub struct Flags {
     pub chi2: bool,
     /// Residuals are correlated.
     pub whiteness: bool,
-    /// Too much flux at the model's edge.
+    /// Too much flux at the model's edge, or in the exposures just beyond it
+    /// ([`EdgeLight`](crate::input::EdgeLight)).
     pub edge_flux: bool,
+    /// The model's pixel scale is not the one the prior was trained at.
+    pub prior_scale: bool,
     /// Any of them: prior and data do not match.
     pub mismatch: bool,
 }
 
 impl Flags {
+    /// The reasons of both.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            chi2: self.chi2 | other.chi2,
+            whiteness: self.whiteness | other.whiteness,
+            edge_flux: self.edge_flux | other.edge_flux,
+            prior_scale: self.prior_scale | other.prior_scale,
+            mismatch: false,
+        }
+        .summed()
+    }
+
+    fn summed(self) -> Self {
+        let mismatch = self.chi2 | self.whiteness | self.edge_flux | self.prior_scale;
+        Self { mismatch, ..self }
+    }
+
     /// `chi2,whiteness`; `-` for none.
     pub fn describe(&self) -> String {
-        let named =
-            [(self.chi2, "chi2"), (self.whiteness, "whiteness"), (self.edge_flux, "edge-flux")];
+        let named = [
+            (self.chi2, "chi2"),
+            (self.whiteness, "whiteness"),
+            (self.edge_flux, "edge-flux"),
+            (self.prior_scale, "prior-scale"),
+        ];
         let set: Vec<_> = named.iter().filter(|(on, _)| *on).map(|(_, n)| *n).collect();
         match set.is_empty() {
             true => "-".into(),
@@ -34,14 +58,14 @@ impl Flags {
     /// The inverse of [`Flags::describe`].
     pub(super) fn parse(text: &str) -> Self {
         let has = |name| text.split(',').any(|t| t.trim() == name);
-        let mut flags = Self {
+        Self {
             chi2: has("chi2"),
             whiteness: has("whiteness"),
             edge_flux: has("edge-flux"),
+            prior_scale: has("prior-scale"),
             mismatch: false,
-        };
-        flags.mismatch = flags.chi2 | flags.whiteness | flags.edge_flux;
-        flags
+        }
+        .summed()
     }
 }
 
@@ -181,5 +205,9 @@ mod tests {
         assert!(flags.chi2 && flags.edge_flux && flags.mismatch && !flags.whiteness);
         assert_eq!(flags.describe(), "chi2,edge-flux");
         assert_eq!(Flags::parse("-"), Flags::default());
+        let more = flags.and(Flags { prior_scale: true, ..Flags::default() });
+        assert_eq!(more.describe(), "chi2,edge-flux,prior-scale");
+        assert_eq!(Flags::parse(&more.describe()), more);
+        assert!(Flags::default().and(Flags::parse("prior-scale")).mismatch);
     }
 }

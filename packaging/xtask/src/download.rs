@@ -1,4 +1,4 @@
-//! Large files over HTTP, going on where a broken download stopped.
+//! Large files over HTTP: a broken download is resumed where it stopped.
 
 use std::fs;
 use std::path::Path;
@@ -11,8 +11,8 @@ use crate::process::{command, display};
 /// What curl exits with when the server answers a request for the rest of a file with all of it.
 const NO_RANGES: i32 = 33;
 
-/// Download to `target`, by way of a file beside it that outlives a break and is gone on with, now
-/// or in another run. A part that turns out to be damaged is fetched anew, once.
+/// Download to `target`, by way of a file beside it that outlives a break: it is resumed at once, or
+/// by the next run. A part that turns out to be damaged is fetched anew, once.
 /// `options` are curl's: progress, proxies.
 pub(crate) fn fetch(url: &str, target: &Path, sha256: &str, options: &[&str]) -> Result<()> {
     let mut name = target.file_name().unwrap_or_default().to_owned();
@@ -52,7 +52,7 @@ fn complete(url: &str, part: &Path, options: &[&str]) -> Result<()> {
         if before > 0 && status.code() == Some(NO_RANGES) {
             remove(part)?;
         } else if got > before {
-            eprintln!("set-up: broke off after {got} bytes; going on from there");
+            eprintln!("set-up: broke off after {got} bytes; resuming");
         } else {
             return Err(Error::Failed { command: display(&curl), status: status.to_string() });
         }
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_download_goes_on() {
+    fn a_broken_download_is_resumed() {
         if let Some((result, asked)) = run("broken", &[], &[Break(70_000), Break(50_000), All]) {
             result.expect("the third answer has the rest");
             assert_eq!(asked, [0, 70_000, 120_000]);
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn an_earlier_run_is_gone_on_with() {
+    fn the_part_of_an_earlier_run_is_resumed() {
         if let Some((result, asked)) = run("earlier", &body()[..30_000], &[All]) {
             result.expect("a good part");
             assert_eq!(asked, [30_000]);

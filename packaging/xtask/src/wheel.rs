@@ -72,7 +72,7 @@ pub(crate) const WHEELS: &[Wheel] = &[
 ];
 
 impl Wheel {
-    /// The wheel in `downloads`: reused if whole, else downloaded; a broken download is gone on with.
+    /// The wheel in `downloads`: reused if whole, else downloaded; a broken download is resumed.
     pub(crate) fn fetch(&self, downloads: &Path) -> Result<PathBuf> {
         let target = downloads.join(self.file);
         if target.exists() && checksum(&target)? == self.sha256 {

@@ -63,6 +63,8 @@ struct Sums {
     z2: f64,
     bright_z: f64,
     bright_z2: f64,
+    exact_z2: f64,
+    rank_z2: f64,
     sky: [f64; 3],
     within68: f64,
     within95: f64,
@@ -85,6 +87,16 @@ impl Sums {
         let average = |t: &Tensor| t.mean(Kind::Double).double_value(&[]);
         self.z += average(&z);
         self.z2 += average(&z.square());
+        // What exact samples give: a sample in the truth's place, against the others.
+        let others = images.narrow(0, 1, images.size()[0] - 1);
+        let of_others = others.mean_dim([0i64].as_slice(), false, Kind::Double);
+        let exact = (images.get(0) - of_others) / others.std_dim([0i64].as_slice(), true, false);
+        self.exact_z2 += average(&exact.square());
+        // Normal scores of the truth's rank: a heavy tail is worth no more than its rank.
+        let below = images.lt_tensor(truth).to_kind(Kind::Double);
+        let rank = below.sum_dim_intlist([0i64].as_slice(), false, Kind::Double);
+        let score = ((rank + 0.5) / (images.size()[0] as f64 + 1.0)).special_ndtri();
+        self.rank_z2 += average(&score.square());
         let bright = truth.gt(BRIGHT);
         let of_bright = z.masked_select(&bright);
         self.bright_z += average(&of_bright);
@@ -111,6 +123,8 @@ impl Sums {
         row("failed samples", self.failed as f64, Target::AtMost(0.0));
         row("z mean", self.z / truths, Target::Within(-0.05, 0.05));
         row("z rms", (self.z2 / truths).sqrt(), Target::Within(0.95, 1.08));
+        row("z rms of exact samples", (self.exact_z2 / truths).sqrt(), Target::None);
+        row("z rms of ranks", (self.rank_z2 / truths).sqrt(), Target::None);
         row("z mean, bright pixels", self.bright_z / truths, Target::None);
         row("z rms, bright pixels", (self.bright_z2 / truths).sqrt(), Target::None);
         row("sky: truth", self.sky[0] / truths, Target::None);

@@ -53,7 +53,7 @@ fn galaxy(instrument: &Instrument, args: &SimulateArgs) -> Run {
         nx: args.size,
         ny: args.size,
         centre: SkyPosition { ra_deg: args.ra, dec_deg: args.dec },
-        pixel_scale_arcsec: args.pixel_scale.unwrap_or(instrument.model_scale),
+        pixel_scale_arcsec: model_scale_arcsec(args),
     };
     let pixel_area = instrument.pixel_area_arcsec2();
     let mut scene = match args.scene.as_str() {
@@ -108,6 +108,11 @@ fn make_folder(folder: &Path) -> Result<(), HostError> {
         path: folder.to_owned(),
         source,
     })
+}
+
+/// Pixel scale of the model.
+pub fn model_scale_arcsec(args: &SimulateArgs) -> f64 {
+    args.pixel_scale.unwrap_or_else(|| Instrument::new(args.instrument).model_scale)
 }
 
 /// The scene may well be the truth of an earlier run; not of this one.

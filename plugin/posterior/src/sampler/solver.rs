@@ -127,8 +127,12 @@ pub fn draw_prior(
         let grids = vec![grid; rngs.len()];
         reverse_prior(net, &x, &grids, rngs, || true).expect("because the observer never stops it")
     };
-    let start = normal(rngs, &shape, Device::Cpu) * high;
-    let mut x = down(start, geometric(high, low, steps), rngs);
+    // At the largest level x is still a galaxy's light away from pure noise: it starts with the prior's
+    // mean and power.
+    let spectrum = normal(rngs, &shape, Device::Cpu).fft_fft2(None::<&[i64]>, [-2, -1], "ortho");
+    let deviation = (net.power() + high * high).sqrt();
+    let start = (spectrum * deviation).fft_ifft2(None::<&[i64]>, [-2, -1], "ortho").real();
+    let mut x = down(start + net.mean(), geometric(high, low, steps), rngs);
     for level in RESTARTS.into_iter().filter(|level| (low..high).contains(level)) {
         let noisy = x + normal(rngs, &shape, Device::Cpu) * level;
         x = down(noisy, karras(level, low, RESTART_STEPS), rngs);
