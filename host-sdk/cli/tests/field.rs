@@ -1,6 +1,5 @@
 //! Blank fields: `simulate --field`, which needs no plugin.
 
-#[allow(dead_code, reason = "fields need no exposure, PSF or prior")]
 mod support;
 
 use ndarray::Array2;

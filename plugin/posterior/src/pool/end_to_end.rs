@@ -239,8 +239,12 @@ fn a_cancelled_job_is_neither_prepared_nor_finished() {
     let prepared = runner.prepare(&ticket).expect("a valid job");
     ticket.settle(Outcome::Cancelled);
     assert!(matches!(runner.prepare(&ticket).err(), Some(PosteriorError::Cancelled)));
-    let slot =
-        SlotOutcome { image: Ok(vec![1.0; SIDE * SIDE]), cg_iterations: 0, cg_breakdowns: 0 };
+    let slot = SlotOutcome {
+        image: Ok(vec![1.0; SIDE * SIDE]),
+        cg_iterations: 0,
+        cg_breakdowns: 0,
+        sweeps: 0,
+    };
     let tally = Tally { slots: vec![Some(slot)], ..Tally::default() };
     let finished = runner.finish(&ticket, &prepared, tally);
     assert!(matches!(finished.err(), Some(PosteriorError::Cancelled)));
