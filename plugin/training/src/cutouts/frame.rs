@@ -177,8 +177,8 @@ fn frame(
         }
     };
 
-    // What a galaxy adds to the sky is known by now: measure again without.
-    let empty = Zip::from(&valid).and(&source).map_collect(|v, s| *v && !s);
+    // What galaxies and particles add to the sky is known by now: measure again without.
+    let empty = Zip::from(&usable).and(&source).map_collect(|v, s| *v && !s);
     let empty = measure(&planes.pixels, &empty, args.sky_tile, &chip.label)?;
     let [level, _] = empty.mean();
 

@@ -106,7 +106,7 @@ pub struct ExposureFacts {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SkyMethod {
-    /// The mean after 3-sigma clipping, without sources.
+    /// The mean after 3-sigma clipping, without sources and particles.
     SigmaClip,
     /// Not at all.
     None,

@@ -13,7 +13,7 @@
 //!    PSF and wider. Where the best straight track a pixel wide explains it better than the best
 //!    PSF-wide one does, it is a particle that step 2 missed: it is replaced too, and the filters
 //!    run again ([`SourceRule`]).
-//! 4. The sky is measured again without the sources, and subtracted.
+//! 4. The sky is measured again without sources and particles, and subtracted.
 //! 5. A cutout is kept if it has enough valid pixels, touches no source down to its outskirts, and
 //!    if its total flux *in the copy* is below the cut. What is kept are the pixels of the
 //!    exposure, particles and all.
