@@ -154,6 +154,17 @@ impl Chip {
     }
 }
 
+/// What a file holds for a region of a chip. Arrays are [y, x].
+#[derive(Debug, Clone)]
+pub struct Planes {
+    /// e-/s, the sky of the options subtracted.
+    pub pixels: Array2<f64>,
+    /// Standard deviation from the ERR extension, e-/s.
+    pub error: Option<Array2<f64>>,
+    /// Data-quality bits.
+    pub quality: Option<Array2<u32>>,
+}
+
 /// An opened exposure file.
 #[derive(Debug)]
 pub struct ExposureFile {
@@ -245,26 +256,47 @@ impl ExposureFile {
         self.chips[chip].place(region, pixels, Array2::ones((region.ny, region.nx)), None)
     }
 
-    /// Reads the pixels of a region of a chip, in e-/s.
+    /// Header of the primary HDU, which holds what all chips share.
+    pub fn primary(&self) -> &Header {
+        &self.file.hdus()[0].header
+    }
+
+    /// Reads what the file holds for a region of a chip.
+    ///
+    /// # Errors
+    /// [`HostError::Fits`].
+    pub fn planes(&mut self, chip: usize, region: Region) -> Result<Planes> {
+        let chip = &self.chips[chip];
+        let file = &mut self.file;
+        let scale = chip.to_electrons_per_second;
+        let mut read = |hdu: Option<usize>| hdu.map(|h| file.region(h, region)).transpose();
+        Ok(Planes {
+            error: read(chip.error)?.map(|e| e * scale),
+            // DQ arrays are 16-bit integers; a float one would be a different thing altogether.
+            quality: read(chip.quality)?.map(|q| q.mapv(|v| v as i64 as u32)),
+            pixels: (file.region(chip.science, region)? - chip.sky) * scale,
+        })
+    }
+
+    /// Reads the pixels of a region of a chip, in e-/s, with their noise.
     ///
     /// # Errors
     /// [`HostError::Value`] if there is no noise estimate, [`HostError::Fits`].
     pub fn stamp(&mut self, chip: usize, region: Region) -> Result<Stamp> {
+        let planes = self.planes(chip, region)?;
         let chip = &self.chips[chip];
-        let file = &mut self.file;
-        let scale = chip.to_electrons_per_second;
-        let pixels = (file.region(chip.science, region)? - chip.sky) * scale;
-        let constant = match (self.options.sigma, chip.error) {
+        let constant = match (self.options.sigma, &planes.error) {
             (Some(sigma), _) => Some(sigma),
             (None, Some(_)) => None,
             (None, None) => self.options.fallback_sigma,
         };
-        let sigma = match (constant, chip.error) {
+        let sigma = match (constant, planes.error) {
             (Some(sigma), _) => {
+                let sky = sigma * chip.to_electrons_per_second;
                 let per_flux = self.options.photon_noise_s.map_or(0.0, f64::recip);
-                pixels.mapv(|v| (sigma * scale).hypot((v.max(0.0) * per_flux).sqrt()))
+                planes.pixels.mapv(|v| sky.hypot((v.max(0.0) * per_flux).sqrt()))
             }
-            (None, Some(error)) => file.region(error, region)? * scale,
+            (None, Some(error)) => error,
             (None, None) => {
                 return Err(HostError::value(
                     format!("{}: noise", chip.label),
@@ -273,12 +305,7 @@ impl ExposureFile {
                 ));
             }
         };
-        let quality = match chip.quality {
-            // DQ arrays are 16-bit integers; a float one would be a different thing altogether.
-            Some(hdu) => Some(file.region(hdu, region)?.mapv(|v| v as i64 as u32)),
-            None => None,
-        };
-        Ok(chip.place(region, pixels, sigma, quality))
+        Ok(chip.place(region, planes.pixels, sigma, planes.quality))
     }
 }
 

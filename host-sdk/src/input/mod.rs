@@ -12,9 +12,9 @@ mod units;
 
 pub use correlation::NoiseCorrelation;
 pub use edge_light::EdgeLight;
-pub use exposure::{Chip, ExposureFile, ExposureOptions, SkyLevel};
+pub use exposure::{Chip, ExposureFile, ExposureOptions, Planes, SkyLevel};
 pub use hash::{sha256_bytes, sha256_file};
 pub use psf::{PsfCentre, PsfImage, PsfOptions};
-pub use quality::default_bad_bits;
+pub use quality::{default_bad_bits, no_value_bits};
 pub use stamp::Stamp;
 pub use units::to_electrons_per_second;

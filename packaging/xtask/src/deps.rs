@@ -14,7 +14,11 @@ const ARROWS: &[(&str, Option<&[&str]>)] = &[
     ("pellucid-exposure", Some(&["pellucid-wcslib"])),
     ("pellucid-posterior", Some(&["pellucid-exposure"])),
     ("pellucid-plugin", Some(&["pellucid-ffi", "pellucid-exposure", "pellucid-posterior"])),
-    ("pellucid-train", Some(&["pellucid-exposure", "pellucid-posterior", "pellucid-scene"])),
+    // The host reads FITS: training sees exposures as hosts do.
+    (
+        "pellucid-train",
+        Some(&["pellucid-exposure", "pellucid-host", "pellucid-posterior", "pellucid-scene"]),
+    ),
     ("pellucid-scene", Some(&[])),
     ("pellucid-host", Some(&["pellucid-ffi"])),
     ("pellucid-cli", Some(&["pellucid-host", "pellucid-scene"])),

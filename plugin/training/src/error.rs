@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use pellucid_host::HostError;
 use pellucid_posterior::PosteriorError;
 
 /// A failure of a companion tool.
@@ -13,6 +14,43 @@ pub enum TrainingError {
     /// libtorch refused an operation.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
+    /// An exposure cannot be read.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// An option, or an exposure as the options have it, is out of range.
+    #[error("{what}: needed {need}, got {got}")]
+    Value {
+        /// The option or the exposure.
+        what: String,
+        /// What it must be.
+        need: String,
+        /// What it is.
+        got: String,
+    },
+    /// Not one cutout could be kept.
+    #[error(
+        "no cutout kept: of {tried} positions tried, {count} {size}x{size} cutouts {reason}; {advice}"
+    )]
+    NothingKept {
+        /// Rows and columns of a cutout.
+        size: usize,
+        /// Positions tried.
+        tried: usize,
+        /// Those that the commonest reason was against.
+        count: usize,
+        /// That reason.
+        reason: &'static str,
+        /// What to change.
+        advice: &'static str,
+    },
+    /// A file is not a sound set of cutouts.
+    #[error("cutouts {path}: {reason}", path = path.display())]
+    CutoutSet {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// A file cannot be read or written.
     #[error("{path}: {source}", path = path.display())]
     Io {

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use pellucid_posterior::score::model_file::{Precision, PriorModel, write_tensors};
+use pellucid_posterior::score::model_file::{Precision, PriorModel, read_tensors, write_tensors};
 use tch::{Device, Tensor, no_grad};
 
 use crate::bank::Bank;
+use crate::cutouts::CutoutSet;
 use crate::error::TrainingError;
 use crate::{prior, sheet};
 
@@ -55,11 +56,11 @@ pub struct SampleArgs {
     output: PathBuf,
 }
 
-/// Prints what a model file says of itself.
+/// Prints what a model or a set of cutouts says of itself.
 #[derive(Debug, clap::Args)]
 pub struct ShowArgs {
-    /// Model file
-    model: PathBuf,
+    /// Model file or set of cutouts
+    file: PathBuf,
 }
 
 /// Runs `simulate`.
@@ -94,11 +95,16 @@ pub fn sample(args: &SampleArgs) -> Result<(), TrainingError> {
 /// Runs `show`.
 ///
 /// # Errors
-/// [`TrainingError`] for an unreadable model.
+/// [`TrainingError`] for an unreadable file.
 pub fn show(args: &ShowArgs) -> Result<(), TrainingError> {
-    let model = PriorModel::load(&args.model, Device::Cpu, Precision::F32)?;
-    let text = serde_json::to_string_pretty(&model.metadata).unwrap_or_else(|e| e.to_string());
-    println!("{text}\nsha256 {}", model.sha256);
+    let pretty = |e: Result<String, serde_json::Error>| e.unwrap_or_else(|e| e.to_string());
+    if CutoutSet::is_one(&read_tensors(&args.file)?.0) {
+        let set = CutoutSet::read(&args.file)?;
+        println!("{}", pretty(serde_json::to_string_pretty(&set.metadata)));
+        return Ok(());
+    }
+    let model = PriorModel::load(&args.file, Device::Cpu, Precision::F32)?;
+    println!("{}\nsha256 {}", pretty(serde_json::to_string_pretty(&model.metadata)), model.sha256);
     Ok(())
 }
 
@@ -108,7 +114,7 @@ fn write(path: &Path, name: &str, images: &Tensor) -> Result<(), TrainingError> 
         let size = images.size()[2] as usize;
         let flat = Vec::<f32>::try_from(images.flatten(0, -1))?;
         let tiles: Vec<&[f32]> = flat.chunks(size * size).collect();
-        return sheet::write(path, &tiles, size, COLUMNS, 1);
+        return sheet::write(path, &tiles, size, COLUMNS, 1, sheet::galaxy);
     }
     Ok(write_tensors(path, HashMap::new(), &[(name.to_owned(), images.shallow_clone())])?)
 }

@@ -1,11 +1,12 @@
 //! Companion tools: train priors and noise models.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod adam;
 mod bank;
 mod batch;
 mod checkpoint;
+pub mod cutouts;
 mod error;
 mod inspect;
 mod loss;
@@ -28,17 +29,20 @@ struct Cli {
 enum Command {
     /// Train a prior by denoising score matching
     Prior(Box<prior::PriorArgs>),
+    /// Cut the training set of a noise model out of exposures
+    Cutouts(Box<cutouts::CutoutArgs>),
     /// Draw simulated scenes as a contact sheet or tensor
     Simulate(inspect::SimulateArgs),
     /// Draw unconditional samples of a prior as a contact sheet or tensor
     Sample(inspect::SampleArgs),
-    /// Print what a model file says of itself
+    /// Print what a model or a set of cutouts says of itself
     Show(inspect::ShowArgs),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Prior(args) => prior::run(*args),
+        Command::Cutouts(args) => cutouts::run(&args),
         Command::Simulate(args) => inspect::simulate(&args),
         Command::Sample(args) => inspect::sample(&args),
         Command::Show(args) => inspect::show(&args),

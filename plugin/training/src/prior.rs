@@ -400,7 +400,7 @@ impl Run {
         let flat = Vec::<f32>::try_from(samples.flatten(0, -1))?;
         let images: Vec<&[f32]> = flat.chunks(size * size).collect();
         let path = self.args.run.join(format!("samples_{step:06}.png"));
-        sheet::write(&path, &images, size, 8, 2)
+        sheet::write(&path, &images, size, 8, 2, sheet::galaxy)
     }
 
     fn write_log(&mut self, line: &serde_json::Value) -> Result<(), TrainingError> {

@@ -182,7 +182,7 @@ fn build(
             need: need(),
             got: "no such tensor".into(),
         })?;
-        let tensor = to_tensor(name, &view)?;
+        let tensor = to_weight(name, &view)?;
         // K, the number of components, is free: -1.
         let fits = tensor.dim() == shape.len()
             && tensor.size().iter().zip(shape).all(|(got, need)| *need == -1 || got == need);
@@ -217,7 +217,7 @@ fn build(
                 if let Some(short) = name.strip_prefix(WEIGHTS) {
                     parameters.insert(
                         short,
-                        to_tensor(name, &file.tensor(name).map_err(weights_error(name))?)?,
+                        to_weight(name, &file.tensor(name).map_err(weights_error(name))?)?,
                     );
                 }
             }
@@ -277,7 +277,8 @@ pub fn write(
     write_tensors(path, HashMap::from([("pellucid".to_owned(), json)]), tensors)
 }
 
-/// Writes named tensors (f32 or f64 on disk) with string metadata, atomically.
+/// Writes named tensors with string metadata, atomically. f64, i64 and u8 stay what they are, all
+/// else is f32 on disk.
 ///
 /// # Errors
 /// As [`write_unet`].
@@ -290,12 +291,21 @@ pub fn write_tensors(
     for (name, tensor) in tensors {
         let tensor = tensor.detach().to_device(Device::Cpu).contiguous();
         let shape: Vec<usize> = tensor.size().iter().map(|&n| n as usize).collect();
-        let (dtype, bytes) = if tensor.kind() == Kind::Double {
-            let values = Vec::<f64>::try_from(tensor.flatten(0, -1))?;
-            (Dtype::F64, values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>())
-        } else {
-            let values = Vec::<f32>::try_from(tensor.to_kind(Kind::Float).flatten(0, -1))?;
-            (Dtype::F32, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+        let flat = tensor.flatten(0, -1);
+        let (dtype, bytes): (_, Vec<u8>) = match tensor.kind() {
+            Kind::Double => {
+                let values = Vec::<f64>::try_from(flat)?;
+                (Dtype::F64, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+            }
+            Kind::Int64 => {
+                let values = Vec::<i64>::try_from(flat)?;
+                (Dtype::I64, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+            }
+            Kind::Uint8 => (Dtype::U8, Vec::<u8>::try_from(flat)?),
+            _ => {
+                let values = Vec::<f32>::try_from(flat.to_kind(Kind::Float))?;
+                (Dtype::F32, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+            }
         };
         raw.push((name.as_str(), dtype, shape, bytes));
     }
@@ -364,20 +374,28 @@ fn read(path: &Path) -> Result<(Vec<u8>, Metadata), PosteriorError> {
     Ok((bytes, metadata))
 }
 
+/// A weight or parameter of a model.
+fn to_weight(name: &str, view: &TensorView<'_>) -> Result<Tensor, PosteriorError> {
+    match view.dtype() {
+        Dtype::F32 | Dtype::F64 => to_tensor(name, view),
+        other => Err(wrong_type(name, "f32 or f64", other)),
+    }
+}
+
 fn to_tensor(name: &str, view: &TensorView<'_>) -> Result<Tensor, PosteriorError> {
     let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
     let kind = match view.dtype() {
         Dtype::F32 => Kind::Float,
         Dtype::F64 => Kind::Double,
-        other => {
-            return Err(PosteriorError::Weights {
-                name: name.into(),
-                need: "f32 or f64".into(),
-                got: format!("{other:?}"),
-            });
-        }
+        Dtype::I64 => Kind::Int64,
+        Dtype::U8 => Kind::Uint8,
+        other => return Err(wrong_type(name, "f32, f64, i64 or u8", other)),
     };
     Ok(Tensor::f_from_data_size(view.data(), &shape, kind)?)
+}
+
+fn wrong_type(name: &str, need: &str, got: Dtype) -> PosteriorError {
+    PosteriorError::Weights { name: name.into(), need: need.into(), got: format!("{got:?}") }
 }
 
 fn model_error(path: &Path, reason: String) -> PosteriorError {
