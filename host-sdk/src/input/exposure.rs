@@ -269,12 +269,13 @@ impl ExposureFile {
         let chip = &self.chips[chip];
         let file = &mut self.file;
         let scale = chip.to_electrons_per_second;
+        let pixels = (file.region(chip.science, region)? - chip.sky) * scale;
         let mut read = |hdu: Option<usize>| hdu.map(|h| file.region(h, region)).transpose();
         Ok(Planes {
+            pixels,
             error: read(chip.error)?.map(|e| e * scale),
             // DQ arrays are 16-bit integers; a float one would be a different thing altogether.
             quality: read(chip.quality)?.map(|q| q.mapv(|v| v as i64 as u32)),
-            pixels: (file.region(chip.science, region)? - chip.sky) * scale,
         })
     }
 
