@@ -142,7 +142,7 @@ pub struct SampleArgs {
     /// Noise levels of the guided stage.
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
-    /// Split-Gibbs sweeps of the calibrated sampler.
+    /// Split-Gibbs sweeps of the calibrated sampler (else 4).
     #[arg(long, value_name = "N")]
     pub sweeps: Option<usize>,
     /// Arithmetic of the network (default: f32).

@@ -61,7 +61,7 @@ impl SamplerOptions {
             SamplerKind::Calibrated => 25,
             SamplerKind::Convolved => 1000,
         };
-        Self { kind, steps, sweeps: 2, sweep_steps: 16, finish_steps: 24, cg_iterations: 2 }
+        Self { kind, steps, sweeps: 4, sweep_steps: 16, finish_steps: 24, cg_iterations: 2 }
     }
 }
 
