@@ -7,6 +7,7 @@
 pub mod analytic;
 pub mod edm;
 pub mod model_file;
+pub mod noise;
 pub mod parameters;
 pub mod unet;
 
