@@ -42,7 +42,7 @@ pub enum SamplerKind {
 pub struct SamplerOptions {
     /// Which sampler.
     pub kind: SamplerKind,
-    /// Guided steps (`calibrated`, default 25) or Euler-Maruyama steps (`convolved`, default 1000).
+    /// Guided steps (`calibrated`, default 32) or Euler-Maruyama steps (`convolved`, default 1000).
     pub steps: usize,
     /// Split-Gibbs sweeps.
     pub sweeps: usize,
@@ -58,7 +58,7 @@ impl SamplerOptions {
     /// The defaults of `kind`.
     pub fn new(kind: SamplerKind) -> Self {
         let steps = match kind {
-            SamplerKind::Calibrated => 25,
+            SamplerKind::Calibrated => 32,
             SamplerKind::Convolved => 1000,
         };
         Self { kind, steps, sweeps: 4, sweep_steps: 16, finish_steps: 24, cg_iterations: 2 }
