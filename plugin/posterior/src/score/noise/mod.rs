@@ -9,6 +9,7 @@
 //!
 //! K K^T is A A^T on the pixel grid of one exposure, made stationary (circulant).
 
+pub mod aligned;
 pub mod file;
 pub mod learned;
 pub mod net;
