@@ -21,6 +21,9 @@ use crate::score::parameters::Parameters;
 
 /// Whitened amplitude at which the base lets go.
 const LETS_GO: f64 = 6.0;
+/// Pixels beyond this many core sigma, and 20 of the perturbation, are cut there: the score is zero either
+/// way, and the FFT of a saturated cosmic ray in f32 would leave its rounding on all others.
+const BRIGHTEST: f64 = 1000.0;
 /// Level, rms of the perturbation in core sigma, below which the network sees no difference.
 const SMALLEST_LEVEL: f64 = 0.03;
 
@@ -93,6 +96,8 @@ impl LearnedNoise {
     pub fn unit_score(&self, x: &Tensor, rho: &Tensor) -> Tensor {
         let (_, ny, nx) = x.size3().expect("because eta is [B, ny, nx]");
         let whitener = self.whitener([ny, nx], rho);
+        let limit = (rho * (20.0 * self.forward.variance().sqrt()) + BRIGHTEST).reshape([-1, 1, 1]);
+        let x = &x.minimum(&limit).maximum(&-limit);
         let z = filter(x, &whitener);
         let f = match &self.estimate {
             Estimate::Gaussian => z,
