@@ -113,7 +113,9 @@ pub fn per_pair(score: &LearnedNoise, batch: &NoiseBatch) -> Tensor {
     let rho = batch.rho.reshape([-1, 1, 1]);
     let g = (k2.sqrt() * &rho).where_self(&rho.gt(0.0), &Tensor::from(PROBE as f32));
     let h = &g * score.whitener(shape, &batch.rho);
-    let weight = h.square().mean_dim([1i64, 2].as_slice(), false, Kind::Float).reciprocal();
+    // Reflected images have the frequencies pi k / n, k = 0 to n - 1, along each axis.
+    let modes = h.narrow(1, 0, shape[0]).narrow(2, 0, shape[1]);
+    let weight = modes.square().mean_dim([1i64, 2].as_slice(), false, Kind::Float).reciprocal();
     let n = filter(&batch.xi, &g);
     let eta = Tensor::cat(&[&batch.x0 + &n, &batch.x0 - &n], 0);
     let s = score.unit_score(&eta, &batch.rho.repeat([2]));
