@@ -9,6 +9,12 @@
 //!
 //! K K^T is A A^T on the pixel grid of one exposure, made stationary (circulant).
 
+pub mod aligned;
+pub mod file;
+pub mod learned;
+pub mod net;
+pub mod stationary;
+
 use tch::Tensor;
 
 /// Score of one exposure's noise, blurred at the levels of the prior's SDE.

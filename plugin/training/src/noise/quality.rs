@@ -1,0 +1,146 @@
+//! Noise drawn from a model, and how it compares with held-out noise.
+
+use pellucid_posterior::rng::{SampleRng, normal};
+use pellucid_posterior::score::noise::learned::LearnedNoise;
+use pellucid_posterior::score::noise::stationary::{filter, filter_transposed};
+use serde_json::{Value, json};
+use tch::{Device, Kind, Tensor, no_grad};
+
+/// Smallest level of the reverse SDE, core sigma.
+const SMALLEST: f64 = 0.05;
+/// Step of the Langevin iterations at level zero, in units of the core's covariance, and their number.
+const LANGEVIN: (f64, usize) = (0.05, 60);
+/// Radial bins of the power spectrum.
+const BINS: i64 = 8;
+
+/// Draws noise, core sigma, [count, side, side]: the reverse of d eta = K dw from N(0, Sigma_r) at the largest
+/// level, in `steps` steps whose variance is that of the Gaussian bridge,
+///
+/// eta <- eta + (r^2 - r'^2) K K^T s(eta, r) + r' sqrt(1 - r'^2 / r^2) K xi,
+///
+/// then Langevin iterations at r = 0 preconditioned by the core's covariance, which reach the frequencies
+/// that K does not pass.
+pub fn draw(
+    score: &LearnedNoise,
+    largest: f64,
+    side: i64,
+    steps: usize,
+    rngs: &mut [SampleRng],
+) -> Tensor {
+    no_grad(|| {
+        let shape = [side, side];
+        let count = rngs.len() as i64;
+        let [s, k2] = score.spectra(shape);
+        let level = |r: f64| Tensor::full([count], r, (Kind::Float, Device::Cpu));
+        let mut white = || normal(rngs, &shape, Device::Cpu);
+        let mut x = filter(&white(), &(&s + &k2 * (largest * largest)).sqrt());
+        let (k, mut r) = (k2.sqrt(), largest);
+        for step in 1..=steps {
+            let next = match step == steps {
+                true => 0.0,
+                false => largest * (SMALLEST / largest).powf(step as f64 / (steps - 1) as f64),
+            };
+            let pulled = filter_transposed(&score.unit_score(&x, &level(r)), &k);
+            let spread = next * (1.0 - (next / r).powi(2)).sqrt();
+            x += filter(&(pulled * (r * r - next * next) + white() * spread), &k);
+            r = next;
+        }
+        let (root, (tau, iterations)) = (s.sqrt(), LANGEVIN);
+        for _ in 0..iterations {
+            let pulled = filter_transposed(&score.unit_score(&x, &level(0.0)), &root);
+            x += filter(&(pulled * tau + white() * (2.0 * tau).sqrt()), &root);
+        }
+        x
+    })
+}
+
+/// Stationary Gaussian noise with the core's covariance, core sigma.
+pub fn gaussian(score: &LearnedNoise, side: i64, rngs: &mut [SampleRng]) -> Tensor {
+    let [s, _] = score.spectra([side, side]);
+    filter(&normal(rngs, &[side, side], Device::Cpu), &s.sqrt())
+}
+
+/// Rows of the comparison with held-out noise, all in core sigma, [n, side, side]: radial power in [`BINS`] bins
+/// (largest deviation of the ratio from 1) and pixel kurtosis (relative), as they are and with values cut at
+/// +-`cut`, where a handful of pixels does not decide.
+pub fn compare(drawn: &Tensor, held_out: &Tensor, case: &str, cut: f64) -> Vec<Value> {
+    let mut rows = Vec::new();
+    for (suffix, limit) in [("", f64::INFINITY), ("_cut", cut)] {
+        let [a, b] = [drawn, held_out].map(|t| t.clamp(-limit, limit));
+        let ratio = (radial_power(&a) / radial_power(&b) - 1.0).abs().max().double_value(&[]);
+        let (ka, kb) = (kurtosis(&a), kurtosis(&b));
+        for (metric, value, target) in
+            [("power_spectrum", ratio, 0.05), ("kurtosis", (ka / kb - 1.0).abs(), 0.1)]
+        {
+            rows.push(json!({
+                "case": case, "metric": format!("{metric}{suffix}_deviation"), "value": value,
+                "target": target, "better": "lower", "pass": value <= target,
+                "kurtosis": [ka, kb],
+            }));
+        }
+    }
+    rows
+}
+
+fn kurtosis(t: &Tensor) -> f64 {
+    let t = t.to_kind(Kind::Double);
+    let centred = &t - t.mean(Kind::Double);
+    let moment = |k: f64| centred.pow_tensor_scalar(k).mean(Kind::Double).double_value(&[]);
+    moment(4.0) / moment(2.0).powi(2)
+}
+
+/// Mean power in equal bins of |k| up to the Nyquist frequency, [`BINS`], the mean of each image taken out.
+fn radial_power(t: &Tensor) -> Tensor {
+    let n = t.size()[1];
+    let centred = t - t.mean_dim([1i64, 2].as_slice(), true, Kind::Float);
+    let power = centred.fft_fft2(None::<&[i64]>, [-2, -1], "ortho").abs().square();
+    let power = power.mean_dim([0i64].as_slice(), false, Kind::Double);
+    let k = Tensor::arange(n, (Kind::Double, Device::Cpu));
+    let k = k.minimum(&(&k * -1.0 + n as f64)).square();
+    let radius = (k.unsqueeze(1) + k.unsqueeze(0)).sqrt();
+    let bin = (&radius * (2.0 * BINS as f64 / n as f64)).floor();
+    let means: Vec<Tensor> = (0..BINS)
+        .map(|b| power.masked_select(&bin.eq(b).logical_and(&radius.gt(0.5))).mean(Kind::Double))
+        .collect();
+    Tensor::stack(&means, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pellucid_posterior::score::noise::learned::Estimate;
+    use pellucid_posterior::score::noise::stationary::Autocovariance;
+
+    /// From the exact score of correlated Gaussian noise comes that noise.
+    #[test]
+    fn gaussian_noise_is_drawn_as_it_is() {
+        let lags = |width: f64, variance: f64| {
+            let d = Tensor::arange(9, (Kind::Double, Device::Cpu)) - 4i64;
+            let r2 = d.unsqueeze(1).square() + d.unsqueeze(0).square();
+            Autocovariance::new("test", &((r2 / (-2.0 * width * width)).exp() * variance)).unwrap()
+        };
+        let (core, forward) = (lags(0.6, 4.0), lags(1.0, 0.1));
+        let score = LearnedNoise::new(Estimate::Gaussian, core, forward, 60.0, Device::Cpu);
+        let rngs = |seed| -> Vec<_> { (0..256).map(|k| SampleRng::new(seed, k)).collect() };
+        let drawn = draw(&score, 30.0, 32, 60, &mut rngs(1));
+        let direct = gaussian(&score, 32, &mut rngs(2));
+        for row in compare(&drawn, &direct, "test", 3.0) {
+            println!("{row}");
+            // The lowest bin has eight modes: 5 % of standard error.
+            assert!(row["value"].as_f64().unwrap() < 0.15, "{row}");
+        }
+    }
+
+    #[test]
+    fn kurtosis_and_power_of_known_noise() {
+        let mut rngs: Vec<_> = (0..200).map(|k| SampleRng::new(3, k)).collect();
+        let white = normal(&mut rngs, &[32, 32], Device::Cpu);
+        assert!((kurtosis(&white) - 3.0).abs() < 0.05);
+        let power = radial_power(&(&white * 2.0));
+        assert!((power / 4.0 - 1.0).abs().max().double_value(&[]) < 0.12);
+        // Two values, equally likely: 1.
+        assert!((kurtosis(&white.sign()) - 1.0).abs() < 1e-3);
+        let rows = compare(&(&white * 1.1), &white, "test", 1e9);
+        assert!((rows[0]["value"].as_f64().unwrap() - 0.21).abs() < 1e-3 && rows[0]["pass"] == false);
+    }
+}
