@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ndarray::Array2;
 use pellucid_exposure::{Exposure, Geometry, HeaderWcs, ModelGrid, Psf};
-use pellucid_posterior::likelihood::GaussianLikelihood;
+use pellucid_posterior::likelihood::{GaussianLikelihood, Likelihood};
 use pellucid_posterior::rng::SampleRng;
 use pellucid_posterior::sampler::{self, CPU_BATCH, Observer, SamplerOptions, Slot};
 use pellucid_posterior::score::Denoiser;
@@ -157,7 +157,7 @@ pub struct Drawn {
 /// Draws `count` posterior samples.
 pub fn draw(
     model: &PriorModel,
-    likelihood: &Rc<GaussianLikelihood>,
+    likelihood: &(impl Clone + Into<Likelihood>),
     options: &SamplerOptions,
     count: usize,
     seed: u64,
@@ -176,7 +176,7 @@ pub fn draw(
     let (mut network, mut total) = (0.0, 0.0);
     for first in (0..count).step_by(CPU_BATCH) {
         let slots: Vec<Slot> = (first..(first + CPU_BATCH).min(count))
-            .map(|k| Slot { likelihood: likelihood.clone(), seed, sample: k as u64 })
+            .map(|k| Slot { likelihood: likelihood.clone().into(), seed, sample: k as u64 })
             .collect();
         let out = sampler::run(model, &slots, options, &mut Patient).expect("a finished batch");
         network += out.network_seconds;

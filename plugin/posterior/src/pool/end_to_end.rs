@@ -244,6 +244,8 @@ fn a_cancelled_job_is_neither_prepared_nor_finished() {
         cg_iterations: 0,
         cg_breakdowns: 0,
         sweeps: 0,
+        proposals: 0,
+        accepted: 0,
     };
     let tally = Tally { slots: vec![Some(slot)], ..Tally::default() };
     let finished = runner.finish(&ticket, &prepared, tally);

@@ -152,7 +152,7 @@ impl Runner for TorchRunner {
         let slots: Vec<Slot> = draws
             .iter()
             .map(|draw| Slot {
-                likelihood: draw.prepared.likelihood.clone(),
+                likelihood: draw.prepared.likelihood.clone().into(),
                 seed: draw.spec.seed,
                 sample: draw.sample as u64,
             })

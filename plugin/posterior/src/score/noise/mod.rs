@@ -9,6 +9,10 @@
 //!
 //! K K^T is A A^T on the pixel grid of one exposure, made stationary (circulant).
 
+mod mixture;
+
+pub use mixture::MixtureNoise;
+
 use tch::Tensor;
 
 /// Score of one exposure's noise, blurred at the levels of the prior's SDE.
