@@ -90,11 +90,11 @@ fn non_gaussian_targets_are_left_invariant() {
     let prior = white(16, 1.0);
     let components = [(0.8, 0.2), (0.2, 2.0)];
     let density = MixtureNoise::new(&components, 1.0).unwrap();
-    for y in [0.5, 1.2, 2.0] {
+    for y in [0.5, 1.2] {
         let (exposures, grid) = identity(16, y, None);
         let l = slic(&exposures, &grid, &prior, &components);
         let options =
-            SamplerOptions { trajectories: 24, ..SamplerOptions::new(SamplerKind::Calibrated) };
+            SamplerOptions { trajectories: 100, ..SamplerOptions::new(SamplerKind::Calibrated) };
         let drawn = draw(&prior, &l, &options, 96, 3);
         let x = Tensor::linspace(-6.0, 6.0, 12_001, F64);
         let eta = (-&x + y).reshape([1, 1, -1]);
