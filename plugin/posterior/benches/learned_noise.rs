@@ -5,10 +5,13 @@
 mod shared;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
+use pellucid_exposure::Exposure;
 use pellucid_posterior::likelihood::{Likelihood, SlicLikelihood};
 use pellucid_posterior::sampler::{SamplerKind, SamplerOptions};
 use pellucid_posterior::score::model_file::PriorModel;
+use pellucid_posterior::score::noise::file::NoiseModel;
 use pellucid_posterior::score::noise::{MixtureNoise, NoiseScore};
 use pellucid_posterior::sde::Sde;
 use shared::exact::{covariance, draw_field, field_model, mean_error, power, variance_ratio};
@@ -70,20 +73,14 @@ fn main() {
         let parts = [(1.0 - noise.share, sigma), (noise.share, noise.factor * sigma)];
         let closed: Rc<dyn NoiseScore> =
             Rc::new(MixtureNoise::new(&parts, blur).expect("a valid mixture"));
-        let slic = |noise: &Rc<dyn NoiseScore>| {
-            let noise = vec![noise.clone(); count];
-            let denoiser = &*problem.model.denoiser;
-            let built = SlicLikelihood::new(
-                &exposures,
-                &telescope.grid,
-                denoiser,
-                &noise,
-                1.0,
-                Device::Cpu,
-            );
+        let slic = |exposures: &[Arc<Exposure>], noise: Rc<dyn NoiseScore>, flux_scale: f64| {
+            let (noise, denoiser) = (vec![noise; count], &*problem.model.denoiser);
+            let grid = &telescope.grid;
+            let built =
+                SlicLikelihood::new(exposures, grid, denoiser, &noise, flux_scale, Device::Cpu);
             Rc::new(built.expect("a valid problem"))
         };
-        let exact = slic(&closed);
+        let exact = slic(&exposures, closed, 1.0);
         problem.judge(
             &mut report,
             "calibrated",
@@ -92,6 +89,26 @@ fn main() {
             samples,
             Some((0.05, 0.08, 0.02)),
         );
+        if let Some(file) = shared::shipped::argument("--noise") {
+            let model = NoiseModel::load(file.as_ref(), Device::Cpu);
+            let net: Rc<dyn NoiseScore> = Rc::from(model.unwrap_or_else(|e| panic!("{e}")).net);
+            // It learned noise whose core is 1 e-/s.
+            let (bright, _) = telescope.observe_with(&(&sky / sigma), &(&eta / sigma), 1.0);
+            let learned = slic(&bright, net, 1.0 / sigma);
+            let goal = Some((0.15, 0.15, 0.05));
+            problem.judge(&mut report, "learned", &learned, &options, samples, goal);
+            if reference_samples > 0 {
+                let paper = SamplerOptions::new(SamplerKind::Convolved);
+                problem.judge(
+                    &mut report,
+                    "learned, convolved",
+                    &learned,
+                    &paper,
+                    reference_samples,
+                    None,
+                );
+            }
+        }
         let total = likelihood(&telescope, &exposures, &*problem.model.denoiser, 1.0);
         problem.judge(&mut report, "gaussian", &total, &options, samples, None);
         let paper = SamplerOptions::new(SamplerKind::Convolved);

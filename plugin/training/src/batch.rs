@@ -77,7 +77,7 @@ impl Batch {
 
 /// Appends `scene` under one of the eight symmetries: bit 0 mirrors x, bit 1 mirrors y, bit 2
 /// swaps the axes.
-fn push_symmetry(out: &mut Vec<f32>, scene: &[f32], n: usize, symmetry: u32) {
+pub fn push_symmetry(out: &mut Vec<f32>, scene: &[f32], n: usize, symmetry: u32) {
     let mirror = |i: usize, bit: u32| if symmetry & bit == 0 { i } else { n - 1 - i };
     for y in 0..n {
         for x in 0..n {

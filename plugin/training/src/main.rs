@@ -9,8 +9,11 @@ mod checkpoint;
 pub mod cutouts;
 mod error;
 mod inspect;
+mod journal;
 mod loss;
+mod noise;
 mod prior;
+mod schedule;
 mod sheet;
 
 use std::process::ExitCode;
@@ -29,6 +32,8 @@ struct Cli {
 enum Command {
     /// Train a prior by denoising score matching
     Prior(Box<prior::PriorArgs>),
+    /// Train a noise model by denoising score matching
+    Noise(Box<noise::NoiseArgs>),
     /// Cut the training set of a noise model out of exposures
     Cutouts(Box<cutouts::CutoutArgs>),
     /// Draw simulated scenes as a contact sheet or tensor
@@ -42,6 +47,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Prior(args) => prior::run(*args),
+        Command::Noise(args) => noise::run(*args),
         Command::Cutouts(args) => cutouts::run(&args),
         Command::Simulate(args) => inspect::simulate(&args),
         Command::Sample(args) => inspect::sample(&args),

@@ -1,11 +1,8 @@
 //! `pellucid-train prior`: denoising score matching on simulated scenes.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use pellucid_posterior::rng::SampleRng;
 use pellucid_posterior::sampler::solver::draw_prior;
 use pellucid_posterior::score::Denoiser;
@@ -23,11 +20,11 @@ use crate::adam::Adam;
 use crate::bank::{Bank, Moments};
 use crate::batch::{Batch, NoiseLevels};
 use crate::error::TrainingError;
+use crate::journal::{Journal, LOG_EVERY, Window, progress};
 use crate::loss::{Weighting, per_image};
+use crate::schedule::{Schedule, average_decay};
 use crate::{checkpoint, sheet};
 
-/// Steps between two lines of the log.
-const LOG_EVERY: u64 = 50;
 /// Validation images.
 const VALIDATION: usize = 256;
 /// Smallest noise level of a prior, network units: a twentieth of the noise of a deep exposure at the
@@ -130,37 +127,7 @@ struct Run {
     levels: NoiseLevels,
     kind: Kind,
     adam: Adam,
-    log: File,
-}
-
-/// Sums over the steps between two lines of the log.
-struct Window {
-    started: Instant,
-    steps: u32,
-    loss: f64,
-    norm: f64,
-}
-
-impl Default for Window {
-    fn default() -> Self {
-        Self { started: Instant::now(), steps: 0, loss: 0.0, norm: 0.0 }
-    }
-}
-
-impl Window {
-    fn add(&mut self, loss: f64, norm: f64) {
-        self.steps += 1;
-        self.loss += loss;
-        self.norm += norm;
-    }
-
-    fn mean(&self, sum: f64) -> f64 {
-        sum / f64::from(self.steps)
-    }
-
-    fn steps_per_s(&self) -> f64 {
-        f64::from(self.steps) / self.started.elapsed().as_secs_f64()
-    }
+    journal: Journal,
 }
 
 /// Runs the command.
@@ -187,11 +154,9 @@ pub fn run(args: PriorArgs) -> Result<(), TrainingError> {
     let levels = NoiseLevels::new(&sde, args.noise_median, args.noise_spread);
     let kind = if args.precision == "bf16" { Kind::BFloat16 } else { Kind::Float };
 
-    let log_path = args.run.join("log.jsonl");
-    let log = OpenOptions::new().create(true).append(true).open(&log_path);
-    let log = log.map_err(TrainingError::io(&log_path))?;
+    let journal = Journal::open(&args.run)?;
     let adam = start(&args, &sde, &unet, &bank)?;
-    let mut run = Run { args, sde, unet, bank, moments, levels, kind, adam, log };
+    let mut run = Run { args, sde, unet, bank, moments, levels, kind, adam, journal };
     println!(
         "{} parameters, sigma_d {:.3}, {}",
         run.adam.weights.count(),
@@ -258,11 +223,7 @@ fn identity(args: &PriorArgs, sde: &Sde, bank: &Bank) -> Vec<(&'static str, Stri
 
 impl Run {
     fn train(&mut self) -> Result<(), TrainingError> {
-        let bar = ProgressBar::new(self.args.steps).with_style(
-            ProgressStyle::with_template("{bar:30} {pos}/{len} {per_sec} eta {eta} {msg}")
-                .expect("because the template is a constant"),
-        );
-        bar.set_position(self.adam.step);
+        let bar = progress(self.args.steps, self.adam.step);
         let validation = self.validation_batch();
         let started = Instant::now();
         let limit = self.args.minutes.map(|m| Duration::from_secs_f64(60.0 * m));
@@ -274,10 +235,10 @@ impl Run {
             let step = self.adam.step;
             if step.is_multiple_of(LOG_EVERY) {
                 let images = step * self.args.batch as u64;
-                bar.set_message(format!("loss {:.4}", window.mean(window.loss)));
-                self.write_log(&json!({
-                    "step": step, "images": images, "loss": window.mean(window.loss),
-                    "gradient_norm": window.mean(window.norm),
+                bar.set_message(format!("loss {:.4}", window.loss()));
+                self.journal.write(&json!({
+                    "step": step, "images": images, "loss": window.loss(),
+                    "gradient_norm": window.norm(),
                     "learning_rate": self.learning_rate(),
                     "images_per_s": window.steps_per_s() * self.args.batch as f64,
                 }))?;
@@ -311,20 +272,16 @@ impl Run {
         if !value.is_finite() {
             return Err(TrainingError::Diverged { step: self.adam.step, loss: value });
         }
-        let seen = ((self.adam.step + 1) * a.batch as u64) as f64;
-        let half_life = a.average_half_life.min(seen / 20.0);
-        let decay = 0.5f64.powf(a.batch as f64 / half_life);
+        let decay = average_decay(self.adam.step, a.batch, a.average_half_life);
         let (rate, clip) = (self.learning_rate(), a.clip);
         Ok((value, self.adam.update(rate, clip, decay)))
     }
 
-    /// Linear warm-up, a plateau, and a linear fall to zero: the plateau does not know where the run
-    /// ends, so a run can be prolonged (Zhai et al. 2022, arXiv 2106.04560, section 3.5).
     fn learning_rate(&self) -> f64 {
-        let (step, a) = (self.adam.step as f64, &self.args);
-        let warm = ((step + 1.0) / a.warm_up.max(1) as f64).min(1.0);
-        let left = (1.0 - step / a.steps as f64) / a.cool_down.max(1e-9);
-        a.learning_rate * warm * left.clamp(0.0, 1.0)
+        let a = &self.args;
+        let (peak, warm_up, cool_down, steps) =
+            (a.learning_rate, a.warm_up, a.cool_down, a.steps);
+        Schedule { peak, warm_up, cool_down, steps }.rate(self.adam.step)
     }
 
     /// Fresh scenes with levels at fixed quantiles of the training distribution.
@@ -351,7 +308,7 @@ impl Run {
             losses.chunk(8, 0).iter().map(|c| c.mean(Kind::Double).double_value(&[])).collect();
         let mean = losses.mean(Kind::Double).double_value(&[]);
         let step = self.adam.step;
-        self.write_log(&json!({"step": step, "validation_loss": mean, "bands": bands}))?;
+        self.journal.write(&json!({"step": step, "validation_loss": mean, "bands": bands}))?;
         let model = self.args.run.join("prior.safetensors");
         let (mean_image, power) = (&self.moments.mean, &self.moments.power);
         write_unet(&model, &self.metadata(), &self.adam.average, mean_image, power)?;
@@ -401,11 +358,6 @@ impl Run {
         let images: Vec<&[f32]> = flat.chunks(size * size).collect();
         let path = self.args.run.join(format!("samples_{step:06}.png"));
         sheet::write(&path, &images, size, 8, 2, sheet::galaxy)
-    }
-
-    fn write_log(&mut self, line: &serde_json::Value) -> Result<(), TrainingError> {
-        let path = self.args.run.join("log.jsonl");
-        writeln!(self.log, "{line}").map_err(TrainingError::io(path))
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
@@ -121,7 +122,7 @@ impl PriorModel {
     /// reason when it is truncated, of an unknown version, incomplete, of the wrong shapes, or
     /// holds NaN.
     pub fn load(path: &Path, device: Device, precision: Precision) -> Result<Self, PosteriorError> {
-        let (bytes, metadata) = read(path)?;
+        let (bytes, metadata) = read::<Metadata>(path, "prior")?;
         let in_file = |e: PosteriorError| model_error(path, e.to_string());
         metadata.check_prior().map_err(in_file)?;
         let file =
@@ -136,15 +137,12 @@ impl PriorModel {
     /// # Errors
     /// As [`PriorModel::load`], less the tensors.
     pub fn read_metadata(path: &Path) -> Result<Metadata, PosteriorError> {
-        read(path).map(|(_, metadata)| metadata)
+        read(path, "prior").map(|(_, metadata)| metadata)
     }
 }
 
 impl Metadata {
     fn check_prior(&self) -> Result<(), PosteriorError> {
-        if self.kind != "prior" {
-            return Err(PosteriorError::config("kind", "prior", &self.kind));
-        }
         if self.channels != 1 {
             return Err(PosteriorError::config("channels", 1, self.channels));
         }
@@ -175,27 +173,7 @@ fn build(
     precision: Precision,
 ) -> Result<Box<dyn Denoiser>, PosteriorError> {
     let [h, w] = metadata.image_size.map(|n| n as i64);
-    let fetch = |name: &str, shape: &[i64]| -> Result<Tensor, PosteriorError> {
-        let need = || format!("shape {shape:?}");
-        let view = file.tensor(name).map_err(|_| PosteriorError::Weights {
-            name: name.into(),
-            need: need(),
-            got: "no such tensor".into(),
-        })?;
-        let tensor = to_weight(name, &view)?;
-        // K, the number of components, is free: -1.
-        let fits = tensor.dim() == shape.len()
-            && tensor.size().iter().zip(shape).all(|(got, need)| *need == -1 || got == need);
-        if !fits {
-            let got = format!("shape {:?}", tensor.size());
-            return Err(PosteriorError::Weights { name: name.into(), need: need(), got });
-        }
-        if tensor.isfinite().all().int64_value(&[]) == 0 {
-            let (need, got) = ("finite values".into(), "NaN or infinity".into());
-            return Err(PosteriorError::Weights { name: name.into(), need, got });
-        }
-        Ok(tensor)
-    };
+    let fetch = |name: &str, shape: &[i64]| fetch(file, name, shape);
     Ok(match &metadata.architecture {
         Architecture::GaussianField {} => {
             let (mean, power) = (fetch("mean", &[1, h, w])?, fetch("power", &[1, h, w])?);
@@ -212,15 +190,7 @@ fn build(
             if !(*sigma_d > 0.0 && sigma_d.is_finite()) {
                 return Err(PosteriorError::config("sigma_d", "a positive number", sigma_d));
             }
-            let mut parameters = Parameters::default();
-            for name in file.names() {
-                if let Some(short) = name.strip_prefix(WEIGHTS) {
-                    parameters.insert(
-                        short,
-                        to_weight(name, &file.tensor(name).map_err(weights_error(name))?)?,
-                    );
-                }
-            }
+            let parameters = network_weights(file)?;
             parameters.check(&unet.layout())?;
             Box::new(UnetDenoiser {
                 config: unet.clone(),
@@ -236,12 +206,44 @@ fn build(
     })
 }
 
-fn weights_error(name: &str) -> impl Fn(safetensors::SafeTensorError) -> PosteriorError + '_ {
-    move |e| PosteriorError::Weights {
-        name: name.into(),
-        need: "a readable tensor".into(),
-        got: e.to_string(),
+/// A finite tensor of a model; -1 in `shape` leaves that size free.
+pub(super) fn fetch(
+    file: &SafeTensors<'_>,
+    name: &str,
+    shape: &[i64],
+) -> Result<Tensor, PosteriorError> {
+    let fail =
+        |need: String, got: String| Err(PosteriorError::Weights { name: name.into(), need, got });
+    let need = || format!("shape {shape:?}");
+    let Ok(view) = file.tensor(name) else {
+        return fail(need(), "no such tensor".into());
+    };
+    let tensor = to_weight(name, &view)?;
+    let fits = tensor.dim() == shape.len()
+        && tensor.size().iter().zip(shape).all(|(got, need)| *need == -1 || got == need);
+    if !fits {
+        return fail(need(), format!("shape {:?}", tensor.size()));
     }
+    if tensor.isfinite().all().int64_value(&[]) == 0 {
+        return fail("finite values".into(), "NaN or infinity".into());
+    }
+    Ok(tensor)
+}
+
+/// The network's weights, without prefix, unchecked.
+pub(super) fn network_weights(file: &SafeTensors<'_>) -> Result<Parameters, PosteriorError> {
+    let mut parameters = Parameters::default();
+    for (name, view) in file.tensors() {
+        if let Some(short) = name.strip_prefix(WEIGHTS) {
+            parameters.insert(short, to_weight(&name, &view)?);
+        }
+    }
+    Ok(parameters)
+}
+
+/// Weights under the names they have in a file.
+pub(super) fn prefixed(weights: &Parameters) -> NamedTensors {
+    weights.iter().map(|(name, t)| (format!("{WEIGHTS}{name}"), t.shallow_clone())).collect()
 }
 
 /// Writes a U-Net prior: weights (without prefix), mean and power [H, W], description.
@@ -257,20 +259,19 @@ pub fn write_unet(
     mean: &Tensor,
     power: &Tensor,
 ) -> Result<(), PosteriorError> {
-    let mut tensors: Vec<(String, Tensor)> =
-        weights.iter().map(|(name, t)| (format!("{WEIGHTS}{name}"), t.shallow_clone())).collect();
+    let mut tensors = prefixed(weights);
     tensors.push(("mean".into(), mean.unsqueeze(0)));
     tensors.push(("power".into(), power.unsqueeze(0)));
     write(path, metadata, &tensors)
 }
 
-/// Writes a model file of any architecture.
+/// Writes a model file of any kind and architecture.
 ///
 /// # Errors
 /// As [`write_unet`].
-pub fn write(
+pub fn write<M: Serialize>(
     path: &Path,
-    metadata: &Metadata,
+    metadata: &M,
     tensors: &[(String, Tensor)],
 ) -> Result<(), PosteriorError> {
     let json = serde_json::to_string(metadata).map_err(|e| model_error(path, e.to_string()))?;
@@ -348,7 +349,11 @@ pub fn read_tensors(
     Ok((header.metadata().clone().unwrap_or_default(), tensors))
 }
 
-fn read(path: &Path) -> Result<(Vec<u8>, Metadata), PosteriorError> {
+/// The bytes and the description of a model of this `kind`.
+pub(super) fn read<M: DeserializeOwned>(
+    path: &Path,
+    kind: &str,
+) -> Result<(Vec<u8>, M), PosteriorError> {
     let io = |source| PosteriorError::Io { path: path.to_owned(), source };
     let bytes = std::fs::read(path).map_err(io)?;
     let (_, header) = SafeTensors::read_metadata(&bytes)
@@ -358,16 +363,20 @@ fn read(path: &Path) -> Result<(Vec<u8>, Metadata), PosteriorError> {
         .as_ref()
         .and_then(|m| m.get("pellucid"))
         .ok_or_else(|| model_error(path, "the metadata key \"pellucid\" is missing".into()))?;
-    // The version first: a later format may not even parse as this one.
+    // Version and kind first: another may not even parse as this one.
     #[derive(Deserialize)]
     struct Version {
         format: u32,
+        kind: String,
     }
     let version: Version = serde_json::from_str(json)
         .map_err(|e| model_error(path, format!("metadata \"pellucid\": {e}")))?;
     if version.format != FORMAT {
         let got = version.format;
         return Err(model_error(path, format!("format {got}; this version reads format {FORMAT}")));
+    }
+    if version.kind != kind {
+        return Err(model_error(path, format!("kind: need {kind}, got {}", version.kind)));
     }
     let metadata = serde_json::from_str(json)
         .map_err(|e| model_error(path, format!("metadata \"pellucid\": {e}")))?;
@@ -398,10 +407,10 @@ fn wrong_type(name: &str, need: &str, got: Dtype) -> PosteriorError {
     PosteriorError::Weights { name: name.into(), need: need.into(), got: format!("{got:?}") }
 }
 
-fn model_error(path: &Path, reason: String) -> PosteriorError {
+pub(super) fn model_error(path: &Path, reason: String) -> PosteriorError {
     PosteriorError::Model { path: path.to_owned(), reason }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -2,7 +2,7 @@
 
 /// A clipped sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Clipped {
+pub(crate) struct Clipped {
     /// Mean of what is left.
     pub mean: f64,
     /// Standard deviation of what is left, over [`SHRINKAGE`].
@@ -14,14 +14,14 @@ pub(super) struct Clipped {
 /// The standard deviation that 3-sigma clipping converges to on Gaussian noise of unit variance:
 /// the root of c^2 = 1 - 6 c phi(3 c) / (2 Phi(3 c) - 1), phi and Phi the normal density and
 /// distribution.
-pub(super) const SHRINKAGE: f64 = 0.984_846;
+pub(crate) const SHRINKAGE: f64 = 0.984_846;
 
 /// Drops values more than 3 standard deviations from the median until none is left to drop, as
 /// Bertin & Arnouts 1996 (A&AS 117, 393, section 3) and astropy's `sigma_clipped_stats` do. The
 /// level is the mean, not the median: that of integer counts is itself an integer.
 ///
 /// `None` without finite values.
-pub(super) fn sigma_clip(values: impl IntoIterator<Item = f64>) -> Option<Clipped> {
+pub(crate) fn sigma_clip(values: impl IntoIterator<Item = f64>) -> Option<Clipped> {
     let mut kept: Vec<f64> = values.into_iter().filter(|v| v.is_finite()).collect();
     loop {
         let n = kept.len();

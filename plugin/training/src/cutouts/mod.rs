@@ -28,7 +28,7 @@
 //! stay, as they do in any single exposure.
 
 mod args;
-mod clip;
+pub(crate) mod clip;
 mod facts;
 mod frame;
 mod matched;

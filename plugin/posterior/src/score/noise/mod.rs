@@ -9,7 +9,12 @@
 //!
 //! K K^T is A A^T on the pixel grid of one exposure, made stationary (circulant).
 
+pub mod aligned;
+pub mod file;
+pub mod learned;
 mod mixture;
+pub mod net;
+pub mod stationary;
 
 pub use mixture::MixtureNoise;
 

@@ -1,0 +1,254 @@
+//! Noise models on disk, and whether one fits an exposure.
+
+use std::path::{Path, PathBuf};
+
+use safetensors::SafeTensors;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tch::{Device, Kind, Tensor};
+
+use super::NoiseScore;
+use super::learned::{Estimate, LearnedNoise};
+use super::net::NoiseNetConfig;
+use super::stationary::Autocovariance;
+use crate::error::PosteriorError;
+use crate::score::model_file::{
+    FORMAT, fetch, hex, model_error, network_weights, prefixed, read, write,
+};
+use crate::score::parameters::Parameters;
+
+/// Largest relative difference of two pixel scales that count as one.
+const SCALE_TOLERANCE: f64 = 0.02;
+/// Largest ||A A^T - K K^T|| / ||K K^T|| over the lags of the kernel.
+pub const KERNEL_TOLERANCE: f64 = 0.1;
+
+/// What a noise model says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NoiseMetadata {
+    /// Version of this description, see [`FORMAT`].
+    pub format: u32,
+    /// `noise`.
+    pub kind: String,
+    /// The network or closed form.
+    pub architecture: NoiseArchitecture,
+    /// INSTRUME of the exposures; none: any.
+    pub instrument: Option<String>,
+    /// DETECTOR.
+    pub detector: Option<String>,
+    /// FILTER.
+    pub filter: Option<String>,
+    /// Shortest and longest exposure, seconds.
+    pub exposure_time_s: Option<[f64; 2]>,
+    /// Pixel scale of the exposures.
+    pub pixel_scale_data_arcsec: f64,
+    /// Pixel scale of the model images that the noise was perturbed with.
+    pub pixel_scale_model_arcsec: f64,
+    /// `surface_brightness` or `per_pixel`.
+    pub flux_convention: String,
+    /// `e-/s`.
+    pub unit: String,
+    /// Standard deviation of the noise's core, e-/s.
+    pub core_sigma_e_per_s: f64,
+    /// Levels r = sigma / mu of training, from 0 to this, e-/s: any SDE's.
+    pub largest_level_e_per_s: f64,
+    /// The PSF of the forward model, with its hash.
+    pub psf: String,
+    /// Licence of the weights.
+    pub licence: String,
+    /// The training set, with its hash.
+    pub trained_on: String,
+    /// Optimiser steps.
+    #[serde(default)]
+    pub training_steps: u64,
+    /// Images seen in training.
+    #[serde(default)]
+    pub training_images: u64,
+}
+
+/// The network or closed form of a noise model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
+pub enum NoiseArchitecture {
+    /// Closed form: stationary Gaussian noise.
+    StationaryGaussian {},
+    /// The whitened U-Net.
+    WhitenedUnet {
+        /// Sizes of the net.
+        net: NoiseNetConfig,
+    },
+}
+
+/// A loaded noise model.
+pub struct NoiseModel {
+    /// What the file says of itself.
+    pub metadata: NoiseMetadata,
+    /// The score on its device.
+    pub net: Box<dyn NoiseScore>,
+    /// A A^T of training.
+    pub forward: Autocovariance,
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+    /// The file.
+    pub path: PathBuf,
+}
+
+impl std::fmt::Debug for NoiseModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NoiseModel").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// The exposure, and the levels, that a noise model is wanted for.
+#[derive(Clone, Copy, Debug)]
+pub struct NoiseUse<'a> {
+    /// INSTRUME; none where the host does not know: then it is not compared.
+    pub instrument: Option<&'a str>,
+    /// FILTER, likewise.
+    pub filter: Option<&'a str>,
+    /// Pixel scale of the exposure.
+    pub pixel_scale_arcsec: f64,
+    /// Unit of its pixels.
+    pub unit: &'a str,
+    /// Its A A^T, see [`Autocovariance::forward`].
+    pub forward: &'a Autocovariance,
+    /// Largest level sigma / mu that the sampler will ask for, e-/s.
+    pub largest_level_e_per_s: f64,
+}
+
+impl NoiseModel {
+    /// Reads and checks a noise model.
+    ///
+    /// # Errors
+    /// [`PosteriorError::Io`] when the file cannot be read; [`PosteriorError::Model`] with the reason when it is
+    /// truncated, no noise model, of an unknown version, incomplete, of the wrong shapes, or holds NaN.
+    pub fn load(path: &Path, device: Device) -> Result<Self, PosteriorError> {
+        let (metadata, score, sha256) = load_learned(path, device)?;
+        let lags = score.forward().lags();
+        let forward = Autocovariance::new("forward", lags)?;
+        Ok(Self { metadata, net: Box::new(score), forward, sha256, path: path.to_owned() })
+    }
+
+    /// Whether the model is for this exposure.
+    ///
+    /// A A^T may differ from the model's by [`KERNEL_TOLERANCE`], pixel scales by 2 %.
+    ///
+    /// # Errors
+    /// [`PosteriorError::Config`] naming the first difference, what the model needs and what it got.
+    pub fn check(&self, wanted: &NoiseUse<'_>) -> Result<(), PosteriorError> {
+        let m = &self.metadata;
+        let fail = |what: &str, need: String, got: String| {
+            let what = format!("noise model {}: {what}", self.path.display());
+            Err(PosteriorError::config(what, need, got))
+        };
+        let names = [
+            ("instrument", &m.instrument, wanted.instrument),
+            ("filter", &m.filter, wanted.filter),
+        ];
+        for (what, need, got) in names {
+            if let (Some(need), Some(got)) = (need, got)
+                && !need.eq_ignore_ascii_case(got)
+            {
+                return fail(what, need.clone(), got.into());
+            }
+        }
+        let (need, got) = (m.pixel_scale_data_arcsec, wanted.pixel_scale_arcsec);
+        if !((got / need - 1.0).abs() <= SCALE_TOLERANCE) {
+            return fail("pixel scale of the exposure, arcsec", need.to_string(), got.to_string());
+        }
+        if m.unit != wanted.unit {
+            return fail("unit", m.unit.clone(), wanted.unit.into());
+        }
+        let difference = self.forward.relative_difference(wanted.forward);
+        if !(difference <= KERNEL_TOLERANCE) {
+            let need = format!("A A^T within {KERNEL_TOLERANCE} of that of training");
+            return fail(
+                "PSF and model pixel scale",
+                need,
+                format!("a difference of {difference:.3}"),
+            );
+        }
+        let (need, got) = (m.largest_level_e_per_s, wanted.largest_level_e_per_s);
+        if !(got <= need * (1.0 + 1e-6)) {
+            return fail("largest noise level, e-/s", format!("0 to {need}"), got.to_string());
+        }
+        Ok(())
+    }
+}
+
+/// As [`NoiseModel::load`], with the score by its type; for the tools.
+///
+/// # Errors
+/// As [`NoiseModel::load`].
+pub fn load_learned(
+    path: &Path,
+    device: Device,
+) -> Result<(NoiseMetadata, LearnedNoise, String), PosteriorError> {
+    let (bytes, metadata) = read::<NoiseMetadata>(path, "noise")?;
+    let in_file = |e: PosteriorError| model_error(path, e.to_string());
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| model_error(path, e.to_string()))?;
+    metadata.validate().map_err(in_file)?;
+    let score = build(&file, &metadata, device).map_err(in_file)?;
+    Ok((metadata, score, hex(&Sha256::digest(&bytes))))
+}
+
+impl NoiseMetadata {
+    fn validate(&self) -> Result<(), PosteriorError> {
+        let numbers = [
+            ("pixel_scale_data_arcsec", self.pixel_scale_data_arcsec),
+            ("pixel_scale_model_arcsec", self.pixel_scale_model_arcsec),
+            ("core_sigma_e_per_s", self.core_sigma_e_per_s),
+            ("largest_level_e_per_s", self.largest_level_e_per_s),
+        ];
+        for (what, got) in numbers {
+            if !(got > 0.0 && got.is_finite()) {
+                return Err(PosteriorError::config(what, "a positive number", got));
+            }
+        }
+        if self.unit != "e-/s" {
+            return Err(PosteriorError::config("unit", "e-/s", &self.unit));
+        }
+        Ok(())
+    }
+}
+
+fn build(
+    file: &SafeTensors<'_>,
+    metadata: &NoiseMetadata,
+    device: Device,
+) -> Result<LearnedNoise, PosteriorError> {
+    let covariance = |name: &str| Autocovariance::new(name, &fetch(file, name, &[-1, -1])?);
+    let (core, forward) = (covariance("core")?, covariance("forward")?);
+    let (need, got) = (core.variance().sqrt(), metadata.core_sigma_e_per_s);
+    if (got / need - 1.0).abs() > 1e-6 {
+        let need = format!("{need}, the root of tensor core's middle");
+        return Err(PosteriorError::config("core_sigma_e_per_s", need, got));
+    }
+    let estimate = match &metadata.architecture {
+        NoiseArchitecture::StationaryGaussian {} => Estimate::Gaussian,
+        NoiseArchitecture::WhitenedUnet { net } => {
+            net.validate()?;
+            let parameters = network_weights(file)?;
+            parameters.check(&net.layout())?;
+            Estimate::Net(net.clone(), parameters.to(device, Kind::Float))
+        }
+    };
+    Ok(LearnedNoise::new(estimate, core, forward, metadata.largest_level_e_per_s, device))
+}
+
+/// Writes a noise model; the file appears under its name only when it is complete.
+///
+/// # Errors
+/// [`PosteriorError::Io`] or [`PosteriorError::Model`] naming the file.
+pub fn write_noise(
+    path: &Path,
+    metadata: &NoiseMetadata,
+    weights: &Parameters,
+    core: &Autocovariance,
+    forward: &Autocovariance,
+) -> Result<(), PosteriorError> {
+    debug_assert_eq!(metadata.format, FORMAT);
+    let mut tensors: Vec<(String, Tensor)> = prefixed(weights);
+    tensors.push(("core".into(), core.lags().shallow_clone()));
+    tensors.push(("forward".into(), forward.lags().shallow_clone()));
+    write(path, metadata, &tensors)
+}

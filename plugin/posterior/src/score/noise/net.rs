@@ -1,0 +1,156 @@
+//! The network of a learned noise model: a small U-Net at full, half and quarter resolution.
+//!
+//! It sees one exposure of any size from 16 pixels on. No normalisation over the image: the answer at a
+//! pixel depends on its neighbourhood of about 30 pixels (a long cosmic ray), not on what else was
+//! exposed. The noise level enters every block as scale and shift (Perez et al. 2018, arXiv 1709.07871).
+
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use crate::error::PosteriorError;
+use crate::score::parameters::{Layout, LayoutBuilder, Parameters};
+
+/// Channels of the input, see [`forward`].
+pub const INPUTS: i64 = 4;
+/// Smallest side of an image.
+pub const SMALLEST_SIDE: i64 = 16;
+
+/// Sizes of the network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoiseNetConfig {
+    /// Channels at full, half, quarter ... resolution.
+    pub widths: Vec<i64>,
+    /// Residual blocks a resolution, down and up each.
+    pub blocks: i64,
+    /// Width of the embedding of the noise level.
+    pub embedding: i64,
+}
+
+impl Default for NoiseNetConfig {
+    fn default() -> Self {
+        Self { widths: vec![16, 32, 64], blocks: 1, embedding: 32 }
+    }
+}
+
+impl NoiseNetConfig {
+    /// # Errors
+    /// [`PosteriorError::Config`] naming the field.
+    pub fn validate(&self) -> Result<(), PosteriorError> {
+        let sane = |n: &i64| (1..=1024).contains(n);
+        // Four halvings of the smallest image leave one pixel.
+        if !(1..=5).contains(&self.widths.len()) || !self.widths.iter().all(sane) {
+            let got = format!("{:?}", self.widths);
+            return Err(PosteriorError::config("net.widths", "1 to 5 widths in 1..=1024", got));
+        }
+        if !(1..=16).contains(&self.blocks) {
+            return Err(PosteriorError::config("net.blocks", "1 to 16", self.blocks));
+        }
+        if !sane(&self.embedding) || self.embedding % 2 != 0 {
+            let got = self.embedding;
+            return Err(PosteriorError::config("net.embedding", "an even number to 1024", got));
+        }
+        Ok(())
+    }
+
+    /// Names and shapes of all parameters. The output starts at zero: an untrained net leaves the base alone.
+    pub fn layout(&self) -> Vec<Layout> {
+        let mut l = LayoutBuilder::default();
+        let e = self.embedding;
+        l.linear("embed.0", e, e, 1.0);
+        l.linear("embed.1", e, e, 1.0);
+        l.conv("stem", INPUTS, self.widths[0], 3, 1.0);
+        for (level, &width) in self.widths.iter().enumerate() {
+            if level > 0 {
+                l.conv(&format!("down{level}.resample"), self.widths[level - 1], width, 3, 1.0);
+                l.conv(&format!("up{level}.resample"), width, self.widths[level - 1], 1, 1.0);
+            }
+            for block in 0..self.blocks {
+                block_layout(&mut l, &format!("down{level}.{block}"), width, e);
+                block_layout(&mut l, &format!("up{level}.{block}"), width, e);
+            }
+        }
+        l.conv("out", self.widths[0], 1, 3, 0.0);
+        l.0
+    }
+}
+
+fn block_layout(l: &mut LayoutBuilder, name: &str, width: i64, embedding: i64) {
+    l.conv(&format!("{name}.conv0"), width, width, 3, 1.4);
+    l.linear(&format!("{name}.level"), embedding, 2 * width, 0.3);
+    // A near-zero start makes every block the identity at first.
+    l.conv(&format!("{name}.conv1"), width, width, 3, 1e-2);
+}
+
+/// Evaluates the network.
+///
+/// # Shapes
+/// x [B, [`INPUTS`], ny, nx]; level [B], the logarithm of the noise level (about -3 to 5); the result [B, ny, nx].
+pub fn forward(config: &NoiseNetConfig, p: &Parameters, x: &Tensor, level: &Tensor) -> Tensor {
+    let net = Net { config, p };
+    let level = net.embed(level);
+    let last = config.widths.len() - 1;
+    let mut h = net.conv("stem", x, 1);
+    let mut skips = Vec::with_capacity(last + 1);
+    for i in 0..=last {
+        if i > 0 {
+            h = net.conv(&format!("down{i}.resample"), &h, 2);
+        }
+        for block in 0..config.blocks {
+            h = net.block(&format!("down{i}.{block}"), &h, &level);
+        }
+        skips.push(h.shallow_clone());
+    }
+    for i in (0..=last).rev() {
+        for block in 0..config.blocks {
+            h = net.block(&format!("up{i}.{block}"), &h, &level);
+        }
+        if i > 0 {
+            let finer = &skips[i - 1];
+            let [ny, nx] = [finer.size()[2], finer.size()[3]];
+            let up = net.conv(&format!("up{i}.resample"), &h, 1);
+            // Odd sides halve upwards: the last row or column is cut off again.
+            let [rows, columns] = [2 * up.size()[2], 2 * up.size()[3]];
+            let up = up.upsample_nearest2d([rows, columns], None::<f64>, None::<f64>);
+            h = finer + up.narrow(2, 0, ny).narrow(3, 0, nx);
+        }
+    }
+    net.conv("out", &h.silu(), 1).squeeze_dim(1)
+}
+
+struct Net<'a> {
+    config: &'a NoiseNetConfig,
+    p: &'a Parameters,
+}
+
+impl Net<'_> {
+    fn conv(&self, name: &str, x: &Tensor, stride: i64) -> Tensor {
+        let weight = self.p.get(&format!("{name}.weight"));
+        let pad = weight.size()[2] / 2;
+        let bias = self.p.get(&format!("{name}.bias"));
+        x.conv2d(weight, Some(bias), [stride, stride], [pad, pad], [1, 1], 1)
+    }
+
+    fn linear(&self, name: &str, x: &Tensor) -> Tensor {
+        let bias = self.p.get(&format!("{name}.bias"));
+        x.linear(self.p.get(&format!("{name}.weight")), Some(bias))
+    }
+
+    /// Sinusoidal features of the level, periods 25 to 1.6, then two dense layers.
+    fn embed(&self, level: &Tensor) -> Tensor {
+        let half = self.config.embedding / 2;
+        let steps = Tensor::arange(half, (Kind::Float, level.device())) / (half - 1).max(1);
+        let frequency = (steps * 16f64.ln()).exp() * 0.25;
+        let phase = level.unsqueeze(1) * frequency.unsqueeze(0);
+        let features = Tensor::cat(&[phase.sin(), phase.cos()], 1);
+        self.linear("embed.1", &self.linear("embed.0", &features).silu()).silu()
+    }
+
+    fn block(&self, name: &str, x: &Tensor, level: &Tensor) -> Tensor {
+        let h = self.conv(&format!("{name}.conv0"), &x.silu(), 1);
+        let film = self.linear(&format!("{name}.level"), level).unsqueeze(2).unsqueeze(3);
+        let film = film.chunk(2, 1);
+        let h = h * (&film[0] + 1.0) + &film[1];
+        x + self.conv(&format!("{name}.conv1"), &h.silu(), 1)
+    }
+}

@@ -1,0 +1,72 @@
+//! The core of the noise: its covariance without outliers.
+
+use pellucid_posterior::PosteriorError;
+use pellucid_posterior::score::noise::stationary::Autocovariance;
+use tch::{Kind, Tensor};
+
+use crate::cutouts::clip::sigma_clip;
+
+/// Pixels beyond this many sigma are outliers, and so are their eight neighbours.
+const OUTLIER: f64 = 4.0;
+/// Lags measured, pixels each way.
+const LAGS: i64 = 12;
+/// Correlations below this many standard errors are taken as zero.
+const SIGNIFICANT: f64 = 4.0;
+
+/// Covariance of the noise core of `cutouts` [n, h, w], `mask` 1 where a pixel counts.
+///
+/// c(0) is the clipped variance; correlations are ratios of sums over the pairs of pixels of which neither is an
+/// outlier, averaged over mirror images (as the training images are mirrored), set to zero where
+/// insignificant and tapered by (1 - |dy| / 13)(1 - |dx| / 13), which leaves no negative power of truncation.
+///
+/// # Errors
+/// [`PosteriorError::Numeric`] for cutouts without noise.
+pub fn measure(cutouts: &Tensor, mask: &Tensor) -> Result<Autocovariance, PosteriorError> {
+    let valid = mask.to_kind(Kind::Float);
+    let values = cutouts.masked_select(&mask.to_kind(Kind::Bool));
+    let values = Vec::<f32>::try_from(values)?;
+    let stride = (values.len() / 1_000_000).max(1);
+    let clipped = sigma_clip(values.iter().step_by(stride).map(|v| f64::from(*v)));
+    let sigma = clipped.filter(|c| c.sigma > 0.0).map(|c| c.sigma).ok_or_else(|| {
+        let (what, reason) = ("noise of the cutouts".into(), "there is none".into());
+        PosteriorError::Numeric { what, reason }
+    })?;
+    let outlier = cutouts.abs().gt(OUTLIER * sigma).to_kind(Kind::Float) * &valid;
+    let near = outlier.unsqueeze(1).max_pool2d([3, 3], [1, 1], [1, 1], [1, 1], false).squeeze_dim(1);
+    let kept = valid * (near * -1.0 + 1.0);
+    let size = cutouts.size();
+    let lags = LAGS.min(size[1].min(size[2]) / 4);
+    let sums = |t: &Tensor| pair_sums(t, lags);
+    let pairs = sums(&kept);
+    let products = sums(&(cutouts / sigma * &kept));
+    let covariance = products / pairs.clamp_min(1.0);
+    let centre = covariance.double_value(&[lags, lags]);
+    let correlation = covariance / centre;
+    let mirrored = |t: &Tensor| (t + t.flip([1])) / 2.0;
+    let (correlation, pairs) = (mirrored(&correlation), mirrored(&pairs));
+    let significant = (correlation.abs() * pairs.sqrt()).gt(SIGNIFICANT).to_kind(Kind::Double);
+    let distance = (Tensor::arange(2 * lags + 1, (Kind::Double, cutouts.device())) - lags).abs();
+    let taper = distance / -(lags as f64 + 1.0) + 1.0;
+    let taper = taper.unsqueeze(1) * taper.unsqueeze(0);
+    Autocovariance::new("noise of the cutouts", &(correlation * significant * taper * sigma * sigma))
+}
+
+/// Sum over all images and pixels of t(p) t(p + d), [2 lags + 1, 2 lags + 1] f64, d = 0 in the middle.
+fn pair_sums(t: &Tensor, lags: i64) -> Tensor {
+    let padded = t.constant_pad_nd([0, lags, 0, lags]);
+    let mut sum: Option<Tensor> = None;
+    for part in padded.split(256, 0) {
+        let spectrum = part.to_kind(Kind::Double).fft_rfft2(None::<&[i64]>, [-2, -1], "backward");
+        let power = spectrum.abs().square().sum_dim_intlist([0i64].as_slice(), false, Kind::Double);
+        sum = Some(sum.map_or_else(|| power.shallow_clone(), |s| s + &power));
+    }
+    let [rows, columns] = [padded.size()[1], padded.size()[2]];
+    let all = sum.expect("because there is a cutout").fft_irfft2(
+        [rows, columns].as_slice(),
+        [-2, -1],
+        "backward",
+    );
+    let all = all.roll([lags, lags], [0, 1]);
+    let all = all.narrow(0, 0, 2 * lags + 1).narrow(1, 0, 2 * lags + 1);
+    (&all + all.flip([0, 1])) / 2.0
+}
