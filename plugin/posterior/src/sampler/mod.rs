@@ -148,6 +148,7 @@ pub fn run(
         ("steps", options.steps),
         ("sweep_steps", options.sweep_steps),
         ("finish_steps", options.finish_steps),
+        ("leapfrog_steps", options.leapfrog_steps),
     ] {
         if !(1..=100_000).contains(&value) {
             return Err(PosteriorError::config(what, "1 to 100000", value));
