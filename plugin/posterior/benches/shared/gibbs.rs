@@ -104,7 +104,7 @@ pub fn gibbs(
         means += pulled.select(1, 1);
         square += x.square().sum_dim_intlist([0i64].as_slice(), false, Kind::Double);
         sum += x.sum_dim_intlist([0i64].as_slice(), false, Kind::Double);
-        if (sweep - BURN_IN) % THIN == 0 {
+        if (sweep - BURN_IN).is_multiple_of(THIN) {
             draws.push(x);
         }
     }

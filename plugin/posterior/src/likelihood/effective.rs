@@ -12,7 +12,7 @@ use super::compress::Compressed;
 use crate::error::PosteriorError;
 use crate::rng::{SampleRng, normal};
 
-/// Rounds of EM; the last changes precisions by under a per cent where outliers are 20 times the core.
+/// Rounds of EM.
 const ROUNDS: usize = 12;
 /// Posterior draws a round.
 const DRAWS: u64 = 8;

@@ -9,6 +9,11 @@
 //! the prior given x_s then leaves x_0 with the likelihood p_noise * N(0, sigma_s^2 A A^T): the noise is
 //! broadened by (sigma_s / rho)^2 of its variance in the direction that the data know best, and that blur
 //! is common to all exposures, as it should be.
+//!
+//! Guidance by the score itself, D* = D - sigma^2 J^T A^T s(y - A D, r) with r^2 the trace of A C A^T over
+//! that of A A^T, was tried in its place. Known-answer problem of `benches/learned_noise.rs`, one exposure, 64
+//! samples, no trajectories: 100 steps of it end with a mean error of 0.34 sigma and a variance ratio of 1.15;
+//! 25 steps guided by effective variances with 0.06 and 1.01, and with the trajectories (128 samples) at 0.01 and 1.00.
 
 use std::time::Instant;
 
