@@ -123,6 +123,16 @@ impl Exposure {
         pixel_area_sr(&*self.wcs, self.centre_px(), &format!("exposure {id}")).map(|_| ())
     }
 
+    /// Root of the area of the pixel in the middle, arcsec.
+    ///
+    /// # Errors
+    /// A WCS that fails or is singular there.
+    pub fn pixel_scale_arcsec(&self) -> Result<f64> {
+        let what = format!("exposure {}", self.id);
+        let area_sr = pixel_area_sr(&*self.wcs, self.centre_px(), &what)?;
+        Ok(area_sr.sqrt().to_degrees() * 3600.0)
+    }
+
     /// 0-based pixel `[x, y]` in the middle of the image.
     pub fn centre_px(&self) -> [f64; 2] {
         let (ny, nx) = self.pixels.dim();

@@ -90,7 +90,7 @@ fn likelihood(prior: &PriorModel, value: f64, variance: f64) -> Rc<GaussianLikel
 fn draw(prior: &PriorModel, l: &Rc<GaussianLikelihood>, o: &SamplerOptions, n: usize) -> Vec<f32> {
     let mut pixels = Vec::new();
     for first in (0..n).step_by(CPU_BATCH) {
-        let slot = |k| Slot { likelihood: l.clone(), seed: 5, sample: k as u64 };
+        let slot = |k| Slot { likelihood: l.clone().into(), seed: 5, sample: k as u64 };
         let slots: Vec<Slot> = (first..first + CPU_BATCH).map(slot).collect();
         for outcome in sampler::run(prior, &slots, o, &mut Patient).unwrap().slots {
             pixels.extend(outcome.image.unwrap());
@@ -167,8 +167,11 @@ fn a_sample_does_not_depend_on_its_batch() {
     let (one, other) = (likelihood(&prior, 0.3, 0.01), likelihood(&prior, -0.2, 0.05));
     let options =
         SamplerOptions { steps: 6, sweeps: 1, ..SamplerOptions::new(SamplerKind::Calibrated) };
-    let slot =
-        |l: &Rc<GaussianLikelihood>, seed, sample| Slot { likelihood: l.clone(), seed, sample };
+    let slot = |l: &Rc<GaussianLikelihood>, seed, sample| Slot {
+        likelihood: l.clone().into(),
+        seed,
+        sample,
+    };
     let image = |slots: &[Slot], at: usize| {
         let out = sampler::run(&prior, slots, &options, &mut Patient).unwrap();
         out.slots[at].image.clone().unwrap()
@@ -196,7 +199,7 @@ fn a_cancelled_batch_says_so() {
         }
     }
     let prior = white(1.0, VE);
-    let slots = [Slot { likelihood: likelihood(&prior, 0.0, 1.0), seed: 1, sample: 0 }];
+    let slots = [Slot { likelihood: likelihood(&prior, 0.0, 1.0).into(), seed: 1, sample: 0 }];
     let options = SamplerOptions::new(SamplerKind::Calibrated);
     let error = sampler::run(&prior, &slots, &options, &mut Impatient).unwrap_err();
     assert!(matches!(error, PosteriorError::Cancelled));
@@ -221,7 +224,7 @@ fn a_prior_that_returns_nan_fails_its_samples_and_nothing_else() {
     }
     let n = SIDE as i64;
     let prior = model(Box::new(Broken(Tensor::ones([n, n], (Kind::Float, Device::Cpu)))), VE);
-    let slots = [Slot { likelihood: likelihood(&prior, 0.0, 1.0), seed: 1, sample: 0 }];
+    let slots = [Slot { likelihood: likelihood(&prior, 0.0, 1.0).into(), seed: 1, sample: 0 }];
     let options = SamplerOptions::new(SamplerKind::Calibrated);
     let out = sampler::run(&prior, &slots, &options, &mut Patient).unwrap();
     assert!(out.slots[0].image.as_ref().unwrap_err().contains("finite"));

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each bench uses a part")]
 
 pub mod exact;
+pub mod gibbs;
 pub mod morphology;
 pub mod problem;
 pub mod report;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ndarray::Array2;
 use pellucid_exposure::{Exposure, Geometry, HeaderWcs, ModelGrid, Psf};
-use pellucid_posterior::likelihood::GaussianLikelihood;
+use pellucid_posterior::likelihood::{GaussianLikelihood, Likelihood};
 use pellucid_posterior::rng::SampleRng;
 use pellucid_posterior::sampler::{self, CPU_BATCH, Observer, SamplerOptions, Slot};
 use pellucid_posterior::score::Denoiser;
@@ -63,18 +63,28 @@ impl Telescope {
 
     /// Exposures of `truth` [H, W] with white noise `sigma`, and the used data [m] in f64.
     pub fn observe(&self, truth: &Tensor, sigma: f64, seed: u64) -> (Vec<Arc<Exposure>>, Tensor) {
-        let clean = self.a.matmul(&truth.to_kind(Kind::Float).reshape([-1, 1])).reshape([-1]);
-        let mut noise = vec![0f32; clean.numel()];
+        let mut noise = vec![0f32; self.a.size()[0] as usize];
         SampleRng::new(seed, 1 << 40).fill_normal(&mut noise);
-        let y =
-            clean.to_kind(Kind::Double) + Tensor::from_slice(&noise).to_kind(Kind::Double) * sigma;
+        let noise = Tensor::from_slice(&noise).to_kind(Kind::Double) * sigma;
+        self.observe_with(truth, &noise, sigma * sigma)
+    }
+
+    /// Exposures of `truth` [H, W] with `noise` [m], said to be of `variance`, and the used data [m] in f64.
+    pub fn observe_with(
+        &self,
+        truth: &Tensor,
+        noise: &Tensor,
+        variance: f64,
+    ) -> (Vec<Arc<Exposure>>, Tensor) {
+        let clean = self.a.matmul(&truth.to_kind(Kind::Float).reshape([-1, 1])).reshape([-1]);
+        let y = clean.to_kind(Kind::Double) + noise;
         let values = Vec::<f64>::try_from(&y).expect("a vector");
         let mut next = values.iter();
         let mut observed = Vec::new();
         for (exposure, used) in self.exposures.iter().zip(&self.used) {
             let mut exposure = exposure.clone();
             let nx = exposure.pixels.ncols();
-            exposure.variance.fill(sigma * sigma);
+            exposure.variance.fill(variance);
             for i in used {
                 exposure.pixels[[i / nx, i % nx]] = *next.next().expect("as many values as pixels");
             }
@@ -149,6 +159,8 @@ pub struct Drawn {
     pub failed: usize,
     pub cg_iterations: usize,
     pub cg_breakdowns: usize,
+    pub proposals: usize,
+    pub accepted: usize,
     pub evaluations_per_sample: f64,
     pub seconds_per_sample: f64,
     pub network_share: f64,
@@ -157,7 +169,7 @@ pub struct Drawn {
 /// Draws `count` posterior samples.
 pub fn draw(
     model: &PriorModel,
-    likelihood: &Rc<GaussianLikelihood>,
+    likelihood: &(impl Clone + Into<Likelihood>),
     options: &SamplerOptions,
     count: usize,
     seed: u64,
@@ -169,6 +181,8 @@ pub fn draw(
         failed: 0,
         cg_iterations: 0,
         cg_breakdowns: 0,
+        proposals: 0,
+        accepted: 0,
         evaluations_per_sample: 0.0,
         seconds_per_sample: 0.0,
         network_share: 0.0,
@@ -176,7 +190,7 @@ pub fn draw(
     let (mut network, mut total) = (0.0, 0.0);
     for first in (0..count).step_by(CPU_BATCH) {
         let slots: Vec<Slot> = (first..(first + CPU_BATCH).min(count))
-            .map(|k| Slot { likelihood: likelihood.clone(), seed, sample: k as u64 })
+            .map(|k| Slot { likelihood: likelihood.clone().into(), seed, sample: k as u64 })
             .collect();
         let out = sampler::run(model, &slots, options, &mut Patient).expect("a finished batch");
         network += out.network_seconds;
@@ -185,6 +199,8 @@ pub fn draw(
         for slot in out.slots {
             drawn.cg_iterations += slot.cg_iterations;
             drawn.cg_breakdowns += slot.cg_breakdowns;
+            drawn.proposals += slot.proposals;
+            drawn.accepted += slot.accepted;
             match slot.image {
                 Ok(image) => flat.extend(image),
                 Err(_) => drawn.failed += 1,

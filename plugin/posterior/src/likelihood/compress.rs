@@ -35,7 +35,20 @@ pub struct Compressed {
     pub s2: Tensor,
 }
 
+impl Compressed {
+    /// The problem W [k, n] with y [k], f64, turned until W W^T is diagonal, and the rotation V [k, k].
+    pub fn diagonal(w: &Tensor, y: &Tensor) -> Result<(Self, Tensor), PosteriorError> {
+        let (s2, v) = w.matmul(&w.tr()).f_linalg_eigh("L")?;
+        // eigh sorts upwards; rounding can leave the smallest below zero.
+        let (s2, v) = (s2.flip([0]).clamp_min(0.0), v.flip([1]));
+        let w = v.tr().matmul(w).to_kind(Kind::Float).contiguous();
+        Ok((Self { w, y: v.tr().matmul(y), s2 }, v))
+    }
+}
+
 /// Compresses W [m, n] (f32, whitened) and y [m]; `mean` and `power` [H, W] are the prior's, H W = n.
+/// With the compressed problem come its directions, orthonormal columns U [m, k] f64: W is about U times
+/// the compressed W.
 ///
 /// # Errors
 /// [`PosteriorError::Torch`] when a factorisation fails.
@@ -44,20 +57,15 @@ pub fn compress(
     y: &Tensor,
     mean: &Tensor,
     power: &Tensor,
-) -> Result<Compressed, PosteriorError> {
-    let (w, y) = match range(&scale_by_prior(w, mean, power))? {
+) -> Result<(Compressed, Tensor), PosteriorError> {
+    let q = range(&scale_by_prior(w, mean, power))?;
+    let (w, y) = match &q {
         Some(q) => (q.tr().matmul(w), q.tr().matmul(y)),
         None => (w.shallow_clone(), y.shallow_clone()),
     };
-    let w64 = w.to_kind(Kind::Double);
-    let (s2, v) = w64.matmul(&w64.tr()).f_linalg_eigh("L")?;
-    // eigh sorts upwards; rounding can leave the smallest below zero.
-    let (s2, v) = (s2.flip([0]).clamp_min(0.0), v.flip([1]));
-    Ok(Compressed {
-        w: v.tr().matmul(&w64).to_kind(Kind::Float).contiguous(),
-        y: v.tr().matmul(&y.to_kind(Kind::Double)),
-        s2,
-    })
+    let (small, v) = Compressed::diagonal(&w.to_kind(Kind::Double), &y.to_kind(Kind::Double))?;
+    let directions = q.map_or_else(|| v.shallow_clone(), |q| q.to_kind(Kind::Double).matmul(&v));
+    Ok((small, directions))
 }
 
 /// W diag(a) C^(1/2), [m, n], with C stationary and a the local amplitude sqrt(margin^2 + mean^2 / variance).
@@ -170,13 +178,16 @@ mod tests {
     #[test]
     fn compression_keeps_the_posterior() {
         let (w, y, power) = problem(900, 1024, 32);
-        let small = compress(&w, &y, &power.zeros_like(), &power).unwrap();
+        let (small, directions) = compress(&w, &y, &power.zeros_like(), &power).unwrap();
         let rank = small.w.size()[0];
         assert!(rank < 700, "rank {rank}");
         let gram = small.w.to_kind(Kind::Double);
         let gram = gram.matmul(&gram.tr());
         let off = (&gram - small.s2.diag(0)).abs().max().double_value(&[]);
         assert!(off < 1e-4 * small.s2.max().double_value(&[]), "off-diagonal {off}");
+        let inside = directions.tr().matmul(&w.to_kind(Kind::Double)) - &small.w;
+        let inside = inside.abs().max().double_value(&[]);
+        assert!(inside < 1e-4, "U^T W differs from the compressed W by {inside}");
         let (mean, variance) = posterior(&w, &y, &power);
         let (mean_c, variance_c) = posterior(&small.w, &small.y, &power);
         let shift = ((mean_c - mean) / variance.sqrt()).abs().max().double_value(&[]);

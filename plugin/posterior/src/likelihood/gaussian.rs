@@ -15,7 +15,7 @@ use crate::error::PosteriorError;
 use crate::score::Denoiser;
 
 /// Most memory a dense operator may take before it is compressed, bytes.
-const MAX_OPERATOR_BYTES: usize = 4 << 30;
+pub(super) const MAX_OPERATOR_BYTES: usize = 4 << 30;
 
 /// The likelihood of stacked exposures in whitened, compressed coordinates, network units:
 /// y = W x + N(0, 1) with W W^T = diag(s2).
@@ -70,10 +70,15 @@ impl GaussianLikelihood {
         }
         let (w, y) = (Tensor::cat(&rows, 0), Tensor::cat(&values, 0));
         let [mean, power] = [denoiser.mean(), denoiser.power()].map(|t| t.to_device(Device::Cpu));
-        Ok(Self::from_whitened(compress(&w, &y, &mean, &power)?, &power, pixels, device))
+        Ok(Self::from_whitened(compress(&w, &y, &mean, &power)?.0, &power, pixels, device))
     }
 
-    fn from_whitened(c: Compressed, power: &Tensor, pixels: usize, device: Device) -> Self {
+    pub(super) fn from_whitened(
+        c: Compressed,
+        power: &Tensor,
+        pixels: usize,
+        device: Device,
+    ) -> Self {
         Self {
             bands: Bands::new(&c.w, power).to(device),
             w: c.w.to_device(device),
@@ -172,7 +177,7 @@ pub(crate) fn factorise(
     })
 }
 
-fn matrix(a: &Array2<f32>) -> Tensor {
+pub(super) fn matrix(a: &Array2<f32>) -> Tensor {
     let (m, n) = a.dim();
     let standard = a.as_standard_layout();
     let values = standard.as_slice().expect("because the layout is standard");

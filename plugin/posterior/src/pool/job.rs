@@ -21,7 +21,7 @@ pub struct JobSpec {
     pub grid: ModelGrid,
     /// Name in the model folders, or path of a file.
     pub prior: String,
-    /// `gaussian`.
+    /// `gaussian`, with the exposures' variances; or a noise model's name or path.
     pub likelihood: String,
     /// Sampler, steps, precision, flux scale.
     pub options: Options,

@@ -13,6 +13,7 @@ mod config;
 mod devices;
 mod job;
 mod memory;
+mod noise;
 mod options;
 mod posterior;
 mod queue;
@@ -80,7 +81,7 @@ impl Engine {
     /// # Errors
     /// [`PosteriorError::Config`] or [`PosteriorError::Unsupported`] for a specification that no
     /// job can meet, [`PosteriorError::Exposure`] for a bad grid, [`PosteriorError::Model`] when
-    /// there is no such prior, [`PosteriorError::Memory`] when the machine has too little memory,
+    /// there is no such prior or noise model, [`PosteriorError::Memory`] when the machine has too little memory,
     /// [`PosteriorError::QueueFull`]. What only the work shows (a damaged model, exposures off the
     /// grid) fails the job instead.
     pub fn submit(&self, spec: JobSpec) -> Result<Job, PosteriorError> {
@@ -141,9 +142,8 @@ impl Engine {
         }
         spec.grid.check()?;
         spec.options.check()?;
-        if spec.likelihood != "gaussian" {
-            let what = format!("likelihood \"{}\" (there is \"gaussian\")", spec.likelihood);
-            return Err(PosteriorError::Unsupported { what });
+        if spec.likelihood != noise::GAUSSIAN {
+            self.catalogue.resolve(&spec.likelihood)?;
         }
         self.catalogue.resolve(&spec.prior)
     }

@@ -3,6 +3,7 @@
 use super::catalogue::Catalogue;
 use super::job::{JobSpec, Ticket};
 use super::memory::result_bytes;
+use super::noise;
 use super::options::Precision;
 use super::posterior::{Held, Posterior, mean_of};
 use super::queue::Tally;
@@ -10,7 +11,7 @@ use super::worker::{Draw, Runner};
 use crate::diagnostics::{Cost, Diagnostics, ExposureDiagnostics};
 use crate::error::PosteriorError;
 use crate::forward_model::{ExposureOperator, ForwardModel};
-use crate::likelihood::{GaussianLikelihood, estimate_flux_scale};
+use crate::likelihood::{Likelihood, estimate_flux_scale};
 use crate::sampler::{self, BatchOutcome, Observer, Slot, SlotOutcome};
 use crate::score::model_file::PriorModel;
 use ndarray::{Array2, Array3, Array4, Axis, concatenate};
@@ -48,7 +49,9 @@ struct CachedModel {
 /// A job ready to sample.
 pub(super) struct Prepared {
     model: Rc<PriorModel>,
-    likelihood: Rc<GaussianLikelihood>,
+    likelihood: Likelihood,
+    /// The likelihood, for the provenance.
+    noise: serde_json::Value,
     flux_scale: f64,
 }
 
@@ -89,7 +92,7 @@ impl TorchRunner {
                 "sha256": prepared.model.sha256,
                 "licence": prepared.model.metadata.licence,
             },
-            "likelihood": spec.likelihood,
+            "likelihood": prepared.noise,
             "options": spec.options,
             "flux_scale": prepared.flux_scale,
             "grid": spec.grid,
@@ -122,20 +125,19 @@ impl Runner for TorchRunner {
             None => estimate_flux_scale(&spec.exposures, &spec.grid, &*model.denoiser)?,
         };
         job.check_wanted()?;
-        let likelihood = GaussianLikelihood::new(
-            &spec.exposures,
-            &spec.grid,
-            &*model.denoiser,
-            flux_scale,
-            self.device,
-        )?;
-        if sampler::is_sharp(&model, &likelihood) {
+        let path = match spec.likelihood.as_str() {
+            noise::GAUSSIAN => None,
+            name => Some(self.catalogue.resolve(name)?),
+        };
+        let (likelihood, noise) =
+            noise::likelihood(spec, path.as_deref(), &model, flux_scale, self.device)?;
+        if sampler::is_sharp(&model, likelihood.gaussian()) {
             log::warn!(
                 "the data are sharper than the smallest noise level of prior {}: no exact sweeps will correct the guidance; a smaller flux_scale avoids it",
                 spec.prior
             );
         }
-        Ok(Prepared { model, likelihood: Rc::new(likelihood), flux_scale })
+        Ok(Prepared { model, likelihood, noise, flux_scale })
     }
 
     fn sample(

@@ -62,12 +62,21 @@ impl Runner for Fake {
                 "sample: all fail" => Err("diverged".into()),
                 _ => Ok(vec![value(draw.spec.seed, draw.sample); 4]),
             };
-            SlotOutcome { image, cg_iterations: 0, cg_breakdowns: 0, sweeps: 0 }
+            SlotOutcome {
+                image,
+                cg_iterations: 0,
+                cg_breakdowns: 0,
+                sweeps: 0,
+                proposals: 0,
+                accepted: 0,
+            }
         });
         Ok(BatchOutcome {
             slots: slots.collect(),
             network_evaluations: STEPS,
             network_seconds: 0.0,
+            noise_evaluations: 0,
+            noise_seconds: 0.0,
             total_seconds: 0.0,
         })
     }

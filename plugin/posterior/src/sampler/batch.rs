@@ -33,6 +33,12 @@ pub(super) struct Batch<'a> {
     pub cg_breakdowns: Vec<usize>,
     /// Split-Gibbs sweeps of every row.
     pub sweeps: usize,
+    /// Metropolis proposals and acceptances of every row.
+    pub proposals: usize,
+    pub accepted: Vec<usize>,
+    /// Evaluations of the noise's score and the seconds inside them.
+    pub noise_evaluations: usize,
+    pub noise_seconds: f64,
     /// Row of each slot.
     order: Vec<usize>,
     net: Counted<'a>,
@@ -54,13 +60,14 @@ impl<'a> Batch<'a> {
             let likelihood = &slots[first].likelihood;
             let start = rngs.len();
             for (i, slot) in slots.iter().enumerate().skip(first) {
-                if Rc::ptr_eq(&slot.likelihood, likelihood) {
+                if slot.likelihood.is_same(likelihood) {
                     placed[i] = true;
                     order[i] = rngs.len();
                     rngs.push(SampleRng::new(slot.seed, slot.sample));
                 }
             }
-            groups.push(Group { likelihood: likelihood.clone(), rows: start..rngs.len() });
+            groups
+                .push(Group { likelihood: likelihood.gaussian().clone(), rows: start..rngs.len() });
         }
         let last = rngs.last().expect("because a batch has at least one slot").clone();
         rngs.resize(CPU_BATCH, last);
@@ -74,6 +81,10 @@ impl<'a> Batch<'a> {
             cg_iterations: vec![0; CPU_BATCH],
             cg_breakdowns: vec![0; CPU_BATCH],
             sweeps: 0,
+            proposals: 0,
+            accepted: vec![0; CPU_BATCH],
+            noise_evaluations: 0,
+            noise_seconds: 0.0,
             order,
             net: Counted::new(&*model.denoiser),
             observer,
@@ -182,6 +193,8 @@ impl<'a> Batch<'a> {
                 cg_iterations: self.cg_iterations[row],
                 cg_breakdowns: self.cg_breakdowns[row],
                 sweeps: self.sweeps,
+                proposals: self.proposals,
+                accepted: self.accepted[row],
             })
             .collect()
     }

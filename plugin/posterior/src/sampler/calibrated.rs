@@ -42,16 +42,7 @@ pub(super) fn sample(batch: &mut Batch<'_>, o: &SamplerOptions) -> Result<Tensor
     }
     batch.sweeps = sweeps;
 
-    let mut x = batch.gaussian_means()? + batch.noise() * largest;
-    let grids: Vec<Vec<f64>> = bottom.iter().map(|&b| geometric(largest, b, o.steps)).collect();
-    let level = |i: usize| -> Vec<f64> { grids.iter().map(|grid| grid[i]).collect() };
-    let mut solver = Multistep::default();
-    for i in 0..o.steps {
-        let guided = guide(batch, &x, &level(i), o.cg_iterations)?;
-        let z = batch.noise();
-        x = solver.step(&x, guided, &level(i), &level(i + 1), &z);
-        batch.tick()?;
-    }
+    let mut x = descend(batch, largest, &bottom, o)?;
     if sharp {
         // Guided all the way: the last step is the guided mean at the smallest level.
         return guide(batch, &x, &bottom, o.cg_iterations);
@@ -63,9 +54,29 @@ pub(super) fn sample(batch: &mut Batch<'_>, o: &SamplerOptions) -> Result<Tensor
     prior_only(batch, &x, &bottom, 0.0, o.finish_steps)
 }
 
+/// The guided stage: x at the rows' levels `bottom`.
+pub(super) fn descend(
+    batch: &mut Batch<'_>,
+    largest: f64,
+    bottom: &[f64],
+    o: &SamplerOptions,
+) -> Result<Tensor, PosteriorError> {
+    let mut x = batch.gaussian_means()? + batch.noise() * largest;
+    let grids: Vec<Vec<f64>> = bottom.iter().map(|&b| geometric(largest, b, o.steps)).collect();
+    let level = |i: usize| -> Vec<f64> { grids.iter().map(|grid| grid[i]).collect() };
+    let mut solver = Multistep::default();
+    for i in 0..o.steps {
+        let guided = guide(batch, &x, &level(i), o.cg_iterations)?;
+        let z = batch.noise();
+        x = solver.step(&x, guided, &level(i), &level(i + 1), &z);
+        batch.tick()?;
+    }
+    Ok(x)
+}
+
 /// x_0 from the prior's reverse SDE, started at x with noise level `from` and ended at `ratio` times
 /// that or at the net's smallest level.
-fn prior_only(
+pub(super) fn prior_only(
     batch: &mut Batch<'_>,
     x: &Tensor,
     from: &[f64],

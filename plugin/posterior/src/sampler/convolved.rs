@@ -14,7 +14,13 @@ use crate::error::PosteriorError;
 use crate::score::Denoiser;
 
 /// Draws one sample a row, [B, 1, H, W], by `o.steps` steps uniform in t.
-pub(super) fn sample(batch: &mut Batch<'_>, o: &SamplerOptions) -> Result<Tensor, PosteriorError> {
+///
+/// `likelihood_score` is grad_x ln p_t(y | x) in the scaled variable, of a batch, x and v = (sigma / mu)^2.
+pub(super) fn sample(
+    batch: &mut Batch<'_>,
+    o: &SamplerOptions,
+    likelihood_score: impl Fn(&mut Batch<'_>, &Tensor, f64) -> Tensor,
+) -> Result<Tensor, PosteriorError> {
     let sde = batch.model.metadata.sde;
     batch.steps_total = o.steps;
     let t_min = sde.t_min();
@@ -38,7 +44,8 @@ pub(super) fn sample(batch: &mut Batch<'_>, o: &SamplerOptions) -> Result<Tensor
     Ok(x)
 }
 
-fn likelihood_score(batch: &Batch<'_>, x: &Tensor, v: f64) -> Tensor {
+/// W^T (1 + v W W^T)^-1 (y - W x).
+pub(super) fn gaussian_score(batch: &Batch<'_>, x: &Tensor, v: f64) -> Tensor {
     let weighted: DataVectors = batch
         .residual(x)
         .iter()

@@ -1,4 +1,4 @@
-//! Samplers of the posterior p(x | y) for Gaussian noise.
+//! Samplers of the posterior p(x | y).
 //!
 //! State: images x [B, 1, H, W] in network units, in the scaled variable x_t / mu(t) (see
 //! [`crate::sde`]). A batch always has [`CPU_BATCH`] rows: a matrix product of another shape may
@@ -8,19 +8,20 @@ mod batch;
 mod calibrated;
 mod convolved;
 mod guidance;
+mod hamiltonian;
+mod slic;
 pub mod solver;
 
 pub(crate) use calibrated::is_sharp;
 
 use std::ops::ControlFlow;
-use std::rc::Rc;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use crate::error::PosteriorError;
-use crate::likelihood::GaussianLikelihood;
+use crate::likelihood::Likelihood;
 use crate::score::model_file::PriorModel;
 
 /// Rows of every batch.
@@ -52,6 +53,10 @@ pub struct SamplerOptions {
     pub finish_steps: usize,
     /// Conjugate-gradient iterations a guided step.
     pub cg_iterations: usize,
+    /// Hamiltonian trajectories, where the noise is known by its score; the first half finds the step.
+    pub trajectories: usize,
+    /// Steps of a trajectory, one evaluation of the network each.
+    pub leapfrog_steps: usize,
 }
 
 impl SamplerOptions {
@@ -61,7 +66,16 @@ impl SamplerOptions {
             SamplerKind::Calibrated => 32,
             SamplerKind::Convolved => 1000,
         };
-        Self { kind, steps, sweeps: 4, sweep_steps: 16, finish_steps: 24, cg_iterations: 2 }
+        Self {
+            kind,
+            steps,
+            sweeps: 4,
+            sweep_steps: 16,
+            finish_steps: 24,
+            cg_iterations: 2,
+            trajectories: 12,
+            leapfrog_steps: 5,
+        }
     }
 }
 
@@ -69,7 +83,7 @@ impl SamplerOptions {
 #[derive(Clone, Debug)]
 pub struct Slot {
     /// The job's likelihood; slots of one job share it.
-    pub likelihood: Rc<GaussianLikelihood>,
+    pub likelihood: Likelihood,
     /// Seed of the job.
     pub seed: u64,
     /// Number of the sample in the job.
@@ -94,6 +108,10 @@ pub struct SlotOutcome {
     /// Split-Gibbs sweeps done: 0 where the data are sharper than the net's smallest level, and the
     /// guidance's approximation stands uncorrected.
     pub sweeps: usize,
+    /// Metropolis proposals after the step size was found.
+    pub proposals: usize,
+    /// How many of them were accepted.
+    pub accepted: usize,
 }
 
 /// A finished batch.
@@ -105,6 +123,10 @@ pub struct BatchOutcome {
     pub network_evaluations: usize,
     /// Seconds inside them.
     pub network_seconds: f64,
+    /// Evaluations of the noise's score, one an exposure.
+    pub noise_evaluations: usize,
+    /// Seconds inside them.
+    pub noise_seconds: f64,
     /// Seconds of the whole batch.
     pub total_seconds: f64,
 }
@@ -126,6 +148,7 @@ pub fn run(
         ("steps", options.steps),
         ("sweep_steps", options.sweep_steps),
         ("finish_steps", options.finish_steps),
+        ("leapfrog_steps", options.leapfrog_steps),
     ] {
         if !(1..=100_000).contains(&value) {
             return Err(PosteriorError::config(what, "1 to 100000", value));
@@ -135,26 +158,42 @@ pub fn run(
         return Err(PosteriorError::config("slots", format!("1 to {CPU_BATCH}"), slots.len()));
     }
     // Data sharper than the net's smallest level take another path through the sampler. In one
-    // batch with others they would make a sample depend on its neighbours.
-    let sharp = |slot: &Slot| {
-        options.kind == SamplerKind::Calibrated && calibrated::is_sharp(model, &slot.likelihood)
+    // batch with others they would make a sample depend on its neighbours. Jobs with learned noise
+    // stay alone.
+    let together = |a: &Slot, b: &Slot| match (&a.likelihood, &b.likelihood) {
+        (Likelihood::Gaussian(a), Likelihood::Gaussian(b)) => {
+            let sharp = |l| options.kind == SamplerKind::Calibrated && is_sharp(model, l);
+            sharp(a) == sharp(b)
+        }
+        (a, b) => a.is_same(b),
     };
     let (first, second): (Vec<usize>, Vec<usize>) =
-        (0..slots.len()).partition(|&i| sharp(&slots[i]) == sharp(&slots[0]));
+        (0..slots.len()).partition(|&i| together(&slots[i], &slots[0]));
     if !second.is_empty() {
         return run_apart(model, slots, [first, second], options, observer);
     }
     let _no_grad = tch::no_grad_guard();
     let mut batch = batch::Batch::new(model, slots, observer);
-    let x = match options.kind {
-        SamplerKind::Calibrated => calibrated::sample(&mut batch, options)?,
-        SamplerKind::Convolved => convolved::sample(&mut batch, options)?,
+    let x = match (&slots[0].likelihood, options.kind) {
+        (Likelihood::Gaussian(_), SamplerKind::Calibrated) => {
+            calibrated::sample(&mut batch, options)?
+        }
+        (Likelihood::Gaussian(_), SamplerKind::Convolved) => {
+            let score = |batch: &mut batch::Batch<'_>, x: &Tensor, v| {
+                convolved::gaussian_score(batch, x, v)
+            };
+            convolved::sample(&mut batch, options, score)?
+        }
+        (Likelihood::Slic(l), SamplerKind::Calibrated) => slic::sample(&mut batch, l, options)?,
+        (Likelihood::Slic(l), SamplerKind::Convolved) => slic::convolved(&mut batch, l, options)?,
     };
     let images = batch.images(&x.to_kind(Kind::Float))?;
     Ok(BatchOutcome {
         slots: batch.outcomes(images),
         network_evaluations: batch.evaluations(),
         network_seconds: batch.network_seconds(),
+        noise_evaluations: batch.noise_evaluations,
+        noise_seconds: batch.noise_seconds,
         total_seconds: started.elapsed().as_secs_f64(),
     })
 }
@@ -172,6 +211,8 @@ fn run_apart(
         slots: Vec::new(),
         network_evaluations: 0,
         network_seconds: 0.0,
+        noise_evaluations: 0,
+        noise_seconds: 0.0,
         total_seconds: 0.0,
     };
     for part in parts {
@@ -179,6 +220,8 @@ fn run_apart(
         let outcome = run(model, &chosen, options, observer)?;
         joint.network_evaluations += outcome.network_evaluations;
         joint.network_seconds += outcome.network_seconds;
+        joint.noise_evaluations += outcome.noise_evaluations;
+        joint.noise_seconds += outcome.noise_seconds;
         joint.total_seconds += outcome.total_seconds;
         placed.extend(part.into_iter().zip(outcome.slots));
     }

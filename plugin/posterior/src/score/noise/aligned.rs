@@ -30,7 +30,11 @@ pub fn aligned(
     let side = (2 * reach + MARGIN) as f64 * data / model;
     if !(side.is_finite() && side < 4096.0) {
         let need = "two scales of like size";
-        return Err(PosteriorError::config("pixel scales, arcsec", need, format!("{data} and {model}")));
+        return Err(PosteriorError::config(
+            "pixel scales, arcsec",
+            need,
+            format!("{data} and {model}"),
+        ));
     }
     let (sky, frame) = (grid(side.ceil() as usize, model)?, grid(pixels, data)?);
     let shape = (pixels, pixels);

@@ -140,8 +140,10 @@ impl NoiseModel {
             let what = format!("noise model {}: {what}", self.path.display());
             Err(PosteriorError::config(what, need, got))
         };
-        let names =
-            [("instrument", &m.instrument, wanted.instrument), ("filter", &m.filter, wanted.filter)];
+        let names = [
+            ("instrument", &m.instrument, wanted.instrument),
+            ("filter", &m.filter, wanted.filter),
+        ];
         for (what, need, got) in names {
             if let (Some(need), Some(got)) = (need, got)
                 && !need.eq_ignore_ascii_case(got)
@@ -159,7 +161,11 @@ impl NoiseModel {
         let difference = self.forward.relative_difference(wanted.forward);
         if !(difference <= KERNEL_TOLERANCE) {
             let need = format!("A A^T within {KERNEL_TOLERANCE} of that of training");
-            return fail("PSF and model pixel scale", need, format!("a difference of {difference:.3}"));
+            return fail(
+                "PSF and model pixel scale",
+                need,
+                format!("a difference of {difference:.3}"),
+            );
         }
         let (need, got) = (m.largest_level_e_per_s, wanted.largest_level_e_per_s);
         if !(got <= need * (1.0 + 1e-6)) {

@@ -12,8 +12,11 @@
 pub mod aligned;
 pub mod file;
 pub mod learned;
+mod mixture;
 pub mod net;
 pub mod stationary;
+
+pub use mixture::MixtureNoise;
 
 use tch::Tensor;
 

@@ -1,0 +1,72 @@
+//! The likelihood of a job: Gaussian noise, or a noise model by name.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use tch::Device;
+
+use super::job::JobSpec;
+use super::options::Sampler;
+use crate::error::PosteriorError;
+use crate::likelihood::{GaussianLikelihood, Likelihood, SlicLikelihood};
+use crate::score::model_file::PriorModel;
+use crate::score::noise::NoiseScore;
+use crate::score::noise::file::{NoiseModel, NoiseUse};
+use crate::score::noise::stationary::Autocovariance;
+
+/// [`JobSpec::likelihood`] of noise with the exposures' own variances.
+pub(super) const GAUSSIAN: &str = "gaussian";
+
+/// The likelihood of a job, with the noise model's metadata and hash for its provenance.
+///
+/// # Errors
+/// Of the likelihoods; [`PosteriorError::Model`] for a noise model that cannot be read,
+/// [`PosteriorError::Config`] for one that is not for these exposures.
+pub(super) fn likelihood(
+    spec: &JobSpec,
+    noise: Option<&Path>,
+    model: &PriorModel,
+    flux_scale: f64,
+    device: Device,
+) -> Result<(Likelihood, serde_json::Value), PosteriorError> {
+    let (exposures, grid, denoiser) = (&spec.exposures, &spec.grid, &*model.denoiser);
+    let Some(path) = noise else {
+        let built = GaussianLikelihood::new(exposures, grid, denoiser, flux_scale, device)?;
+        return Ok((Rc::new(built).into(), GAUSSIAN.into()));
+    };
+    let noise = NoiseModel::load(path, device)?;
+    check(spec, &noise, model, flux_scale)?;
+    let said = serde_json::json!({
+        "name": spec.likelihood, "sha256": noise.sha256, "licence": noise.metadata.licence,
+    });
+    let score: Rc<dyn NoiseScore> = Rc::from(noise.net);
+    let scores = vec![score; exposures.len()];
+    let built = SlicLikelihood::new(exposures, grid, denoiser, &scores, flux_scale, device)?;
+    Ok((Rc::new(built).into(), said))
+}
+
+/// Whether the noise model is for each of the exposures. `calibrated` asks for the noise as it is,
+/// `convolved` for every level of the prior.
+fn check(
+    spec: &JobSpec,
+    noise: &NoiseModel,
+    model: &PriorModel,
+    flux_scale: f64,
+) -> Result<(), PosteriorError> {
+    let largest_level_e_per_s = match spec.options.sampler {
+        Sampler::Convolved => model.metadata.sde.noise_range()[1] * flux_scale,
+        Sampler::Calibrated | Sampler::Smc => 0.0,
+    };
+    let half = noise.forward.lags().size()[0] as usize / 2;
+    for exposure in &spec.exposures {
+        noise.check(&NoiseUse {
+            instrument: None,
+            filter: None,
+            pixel_scale_arcsec: exposure.pixel_scale_arcsec()?,
+            unit: "e-/s",
+            forward: &Autocovariance::forward(exposure, &spec.grid, half)?,
+            largest_level_e_per_s,
+        })?;
+    }
+    Ok(())
+}
