@@ -111,6 +111,9 @@ pub struct SampleArgs {
     /// The noise model: gaussian, a name or a file.
     #[arg(long, default_value = "gaussian")]
     pub noise: String,
+    /// Use the noise model even where it was trained for another instrument, filter, pixel scale or PSF.
+    #[arg(long)]
+    pub accept_noise_mismatch: bool,
     /// Correlation (or covariance) of the noise by pixel offset: an odd x odd image. The centre of a
     /// covariance is the noise variance where there is neither --sigma nor an ERR extension.
     #[arg(long, value_name = "FITS", value_parser = address)]

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pellucid_host::input::{
-    EdgeLight, ExposureFile, ExposureOptions, NoiseCorrelation, PsfImage, PsfOptions, Stamp,
-    sha256_file,
+    EdgeLight, ExposureFile, ExposureOptions, InstrumentNames, NoiseCorrelation, PsfImage,
+    PsfOptions, Stamp, sha256_file,
 };
 use pellucid_host::product::{Flags, Observed, Product, Provenance, write_figure};
 use pellucid_host::session::{Engine, Exposure, Job, JobBuilder, Model};
@@ -70,7 +70,7 @@ pub fn run(args: &SampleArgs) -> Run {
         seed: args.seed,
         prior: args.prior.clone(),
         likelihood: args.noise.clone(),
-        options: options(args),
+        options: options(args, &taken_by(&files, args)?),
         priority: 0,
     };
     let submitted = engine.submit(&job)?;
@@ -242,7 +242,31 @@ fn cut(
     Ok((file.stamp(index, region)?, scale))
 }
 
-fn options(args: &SampleArgs) -> Map<String, Value> {
+/// The camera and filter that a noise model must be for: all exposures share them.
+fn taken_by(files: &[ExposureFile], args: &SampleArgs) -> Result<InstrumentNames, Failure> {
+    let names = |file: &ExposureFile| -> Result<InstrumentNames, Failure> {
+        let chip = &file.chips()[file.chip_at(target(args))?];
+        Ok(InstrumentNames::of(&chip.header, file.primary()))
+    };
+    let first = names(&files[0])?;
+    if args.noise == "gaussian" {
+        return Ok(first);
+    }
+    for file in &files[1..] {
+        let other = names(file)?;
+        if other != first && !args.accept_noise_mismatch {
+            return Err(Failure::Usage(format!(
+                "--noise {}: one noise model serves one instrument and filter, got {first} ({}) and {other} ({})",
+                args.noise,
+                files[0].path().display(),
+                file.path().display()
+            )));
+        }
+    }
+    Ok(first)
+}
+
+fn options(args: &SampleArgs, names: &InstrumentNames) -> Map<String, Value> {
     let mut options = Map::new();
     let mut set = |key: &str, value: Option<Value>| {
         if let Some(value) = value {
@@ -254,6 +278,11 @@ fn options(args: &SampleArgs) -> Map<String, Value> {
     set("sweeps", args.sweeps.map(Value::from));
     set("precision", args.precision.clone().map(Value::from));
     set("flux_scale", args.flux_scale.map(Value::from));
+    if args.noise != "gaussian" {
+        set("instrument", names.instrument.clone().map(Value::from));
+        set("filter", names.filter.clone().map(Value::from));
+        set("accept_noise_mismatch", args.accept_noise_mismatch.then_some(true.into()));
+    }
     options
 }
 

@@ -1,5 +1,6 @@
 //! Which data-quality bits make an HST pixel bad.
 
+use super::instrument::InstrumentNames;
 use crate::fits::Header;
 
 /// The bits of an HST DQ array that exclude a pixel, by instrument.
@@ -58,8 +59,8 @@ enum Detector {
 }
 
 fn detector(image: &Header, primary: &Header) -> Detector {
-    let text = |key: &str| image.string(key).or_else(|| primary.string(key));
-    match (text("INSTRUME"), text("DETECTOR")) {
+    let names = InstrumentNames::of(image, primary);
+    match (names.instrument.as_deref(), names.detector.as_deref()) {
         (Some("WFC3"), Some("IR")) => Detector::Ir,
         (Some("WFC3" | "ACS"), _) => Detector::Ccd,
         _ => Detector::Other,

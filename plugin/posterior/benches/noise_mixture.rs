@@ -64,9 +64,7 @@ fn exact_score(eta: &[f64], c: &Tensor, random: &mut Random) -> Vec<f64> {
             let gain = 1.0 + delta * p[i * n + i];
             // ln N(eta; 0, Sigma + delta e e^T) - ln N(eta; 0, Sigma), and the prior odds.
             let prior = [(1.0 - SHARE).ln(), SHARE.ln()];
-            let ln_odds = -0.5 * gain.ln()
-                + 0.5 * delta * alpha[i] * alpha[i] / gain
-                + prior[then]
+            let ln_odds = -0.5 * gain.ln() + 0.5 * delta * alpha[i] * alpha[i] / gain + prior[then]
                 - prior[now];
             if random.uniform() < 1.0 / (1.0 + (-ln_odds).exp()) {
                 outlier[i] = !outlier[i];

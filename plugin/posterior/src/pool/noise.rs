@@ -46,7 +46,7 @@ pub(super) fn likelihood(
 }
 
 /// Whether the noise model is for each of the exposures. `calibrated` asks for the noise as it is,
-/// `convolved` for every level of the prior.
+/// `convolved` for every level of the prior. A mismatch that the options accept is logged.
 fn check(
     spec: &JobSpec,
     noise: &NoiseModel,
@@ -59,14 +59,20 @@ fn check(
     };
     let half = noise.forward.lags().size()[0] as usize / 2;
     for exposure in &spec.exposures {
-        noise.check(&NoiseUse {
-            instrument: None,
-            filter: None,
+        let fits = noise.check(&NoiseUse {
+            instrument: spec.options.instrument.as_deref(),
+            filter: spec.options.filter.as_deref(),
             pixel_scale_arcsec: exposure.pixel_scale_arcsec()?,
             unit: "e-/s",
             forward: &Autocovariance::forward(exposure, &spec.grid, half)?,
             largest_level_e_per_s,
-        })?;
+        });
+        match fits {
+            Err(error) if spec.options.accept_noise_mismatch => {
+                log::warn!("exposure {}: {error}; used as the options say", exposure.id);
+            }
+            fits => fits?,
+        }
     }
     Ok(())
 }

@@ -50,6 +50,14 @@ pub struct Options {
     /// Surface brightness (e-/s per data pixel) of one network unit; estimated from the data when
     /// left out.
     pub flux_scale: Option<f64>,
+    /// INSTRUME of the exposures, which a noise model must have been trained for; not compared when left
+    /// out.
+    pub instrument: Option<String>,
+    /// FILTER of the exposures, likewise.
+    pub filter: Option<String>,
+    /// Use a noise model even where it was trained for another instrument, filter, pixel scale, unit,
+    /// forward kernel or range of levels; the log says what differs.
+    pub accept_noise_mismatch: bool,
 }
 
 impl Options {

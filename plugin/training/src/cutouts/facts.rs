@@ -1,7 +1,7 @@
 //! What headers say of exposures.
 
 use pellucid_host::fits::Header;
-use pellucid_host::input::{Chip, ExposureFile};
+use pellucid_host::input::{Chip, ExposureFile, InstrumentNames};
 use pellucid_host::session::FluxConvention;
 
 use super::metadata::{ExposureFacts, Instrument};
@@ -37,17 +37,13 @@ pub(super) fn exposure(file: &ExposureFile, chip: &Chip, dq_bits: u32) -> Exposu
 
 /// What must be the same in all images; `area`: they are multiplied by the pixel area map.
 pub(super) fn instrument(primary: &Header, chip: &Chip, area: bool) -> Instrument {
-    let text = |key: &str| {
-        let found = chip.header.string(key).or_else(|| primary.string(key));
-        found.map(str::trim).filter(|t| !t.is_empty())
-    };
-    let wheels = ["FILTER", "FILTER1", "FILTER2"].into_iter().filter_map(text);
-    let mut filters = wheels.filter(|f| !f.to_ascii_uppercase().starts_with("CLEAR"));
+    let InstrumentNames { instrument, detector, filter } =
+        InstrumentNames::of(&chip.header, primary);
     let per_pixel = area || chip.flux_convention == FluxConvention::PerPixel;
     Instrument {
-        instrument: text("INSTRUME").map(Into::into),
-        detector: text("DETECTOR").map(Into::into),
-        filter: filters.next().map(Into::into),
+        instrument,
+        detector,
+        filter,
         pixel_scale_arcsec: chip.wcs.pixel_scale_arcsec(),
         flux_convention: if per_pixel { "per_pixel" } else { "surface_brightness" }.into(),
     }
