@@ -53,11 +53,11 @@ fn a_gaussian_score_gives_the_gaussian_posterior() {
         let exact = FieldPosterior::new(&telescope.a, &covariance(&power), sigma);
         let (exact_mean, _) = exact.solve(&y, &mean);
         let l = slic(&exposures, &telescope.grid, &prior, &[(1.0, sigma)]);
-        let drawn = draw(&prior, &l, &SamplerOptions::new(SamplerKind::Calibrated), 96, 1);
+        let drawn = draw(&prior, &l, &SamplerOptions::new(SamplerKind::Calibrated), 48, 1);
         let error = mean_error(&drawn.images, &exact_mean, &exact.variance);
         let ratio = variance_ratio(&drawn.images, &exact.variance);
         println!("{count} exposures: mean error {error:.4} sigma, variance ratio {ratio:.4}");
-        // 96 exact samples: about 0.03 and 0.01.
+        // 48 exact samples: about 0.04 and 0.015.
         assert!(error < 0.06 && (ratio - 1.0).abs() < 0.05, "{count}: {error}, {ratio}");
     }
 }
@@ -83,33 +83,32 @@ fn white(side: i64, c: f64) -> PriorModel {
     field_model(&Tensor::zeros([side, side], F64), &Tensor::full([side, side], c, F64), VE)
 }
 
-/// Each pixel is a target of its own, p(x) ~ N(x; 0, 1) sum_j w_j N(y - x; 0, s_j^2): a heavy shoulder
-/// or two modes. Quadrature gives its distribution; 48 x 256 samples know it to 0.0045.
+/// Each pixel is a target of its own, p(x) ~ N(x; 0, 1) sum_j w_j N(y - x; 0, s_j^2), with two modes that
+/// the guidance gets wrong: 12 trajectories leave a difference of 0.057, 24 of 0.035. Quadrature gives the
+/// distribution function; 24 x 256 draws know it to 0.006.
 #[test]
 fn non_gaussian_targets_are_left_invariant() {
     let prior = white(16, 1.0);
     let components = [(0.8, 0.2), (0.2, 2.0)];
     let density = MixtureNoise::new(&components, 1.0).unwrap();
-    for y in [0.5, 1.2] {
-        let (exposures, grid) = identity(16, y, None);
-        let l = slic(&exposures, &grid, &prior, &components);
-        let options =
-            SamplerOptions { trajectories: 100, ..SamplerOptions::new(SamplerKind::Calibrated) };
-        let drawn = draw(&prior, &l, &options, 48, 3);
-        let x = Tensor::linspace(-6.0, 6.0, 12_001, F64);
-        let eta = (-&x + y).reshape([1, 1, -1]);
-        let log =
-            density.log_density(&eta, &Tensor::zeros([1], F64)).flatten(0, -1) - x.square() * 0.5;
-        let weight = log.softmax(0, Kind::Double);
-        let mut worst: f64 = 0.0;
-        for edge in [-0.5, 0.0, 0.3, 0.6, 0.9, 1.2, 1.5, 1.8, 2.1] {
-            let exact = (&weight * x.le(edge)).sum(Kind::Double).double_value(&[]);
-            let sampled = drawn.images.le(edge).to_kind(Kind::Double).mean(Kind::Double);
-            worst = worst.max((sampled.double_value(&[]) - exact).abs());
-        }
-        println!("y = {y}: largest difference of the distribution functions {worst:.4}");
-        assert!(worst < 0.015, "y = {y}: {worst}");
+    let y = 1.2;
+    let (exposures, grid) = identity(16, y, None);
+    let l = slic(&exposures, &grid, &prior, &components);
+    let options =
+        SamplerOptions { trajectories: 100, ..SamplerOptions::new(SamplerKind::Calibrated) };
+    let drawn = draw(&prior, &l, &options, 24, 3);
+    let x = Tensor::linspace(-6.0, 6.0, 12_001, F64);
+    let eta = (-&x + y).reshape([1, 1, -1]);
+    let log = density.log_density(&eta, &Tensor::zeros([1], F64)).flatten(0, -1) - x.square() * 0.5;
+    let weight = log.softmax(0, Kind::Double);
+    let mut worst: f64 = 0.0;
+    for edge in [-0.5, 0.0, 0.3, 0.6, 0.9, 1.2, 1.5, 1.8, 2.1] {
+        let exact = (&weight * x.le(edge)).sum(Kind::Double).double_value(&[]);
+        let sampled = drawn.images.le(edge).to_kind(Kind::Double).mean(Kind::Double);
+        worst = worst.max((sampled.double_value(&[]) - exact).abs());
     }
+    println!("largest difference of the distribution functions {worst:.4}");
+    assert!(worst < 0.02, "{worst}");
 }
 
 fn images(prior: &PriorModel, slots: &[Slot]) -> Vec<Vec<f32>> {
