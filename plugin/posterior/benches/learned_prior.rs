@@ -61,6 +61,7 @@ fn main() {
 struct Sums {
     z: f64,
     z2: f64,
+    with_bright: usize,
     bright_z: f64,
     bright_z2: f64,
     exact_z2: f64,
@@ -98,9 +99,13 @@ impl Sums {
         let score = ((rank + 0.5) / (images.size()[0] as f64 + 1.0)).special_ndtri();
         self.rank_z2 += average(&score.square());
         let bright = truth.gt(BRIGHT);
+        // A faint truth has no bright pixel.
         let of_bright = z.masked_select(&bright);
-        self.bright_z += average(&of_bright);
-        self.bright_z2 += average(&of_bright.square());
+        if of_bright.numel() > 0 {
+            self.with_bright += 1;
+            self.bright_z += average(&of_bright);
+            self.bright_z2 += average(&of_bright.square());
+        }
         let sky = bright.logical_not();
         self.sky[0] += average(&truth.masked_select(&sky));
         self.sky[1] += average(&mean.masked_select(&sky));
@@ -125,8 +130,12 @@ impl Sums {
         row("z rms", (self.z2 / truths).sqrt(), Target::Within(0.95, 1.08));
         row("z rms of exact samples", (self.exact_z2 / truths).sqrt(), Target::None);
         row("z rms of ranks", (self.rank_z2 / truths).sqrt(), Target::None);
-        row("z mean, bright pixels", self.bright_z / truths, Target::None);
-        row("z rms, bright pixels", (self.bright_z2 / truths).sqrt(), Target::None);
+        let with_bright = self.with_bright as f64;
+        row("truths without bright pixels", truths - with_bright, Target::None);
+        if self.with_bright > 0 {
+            row("z mean, bright pixels", self.bright_z / with_bright, Target::None);
+            row("z rms, bright pixels", (self.bright_z2 / with_bright).sqrt(), Target::None);
+        }
         row("sky: truth", self.sky[0] / truths, Target::None);
         row("sky: posterior mean", self.sky[1] / truths, Target::None);
         row("sky: posterior deviation", self.sky[2] / truths, Target::None);

@@ -69,8 +69,8 @@ pub struct Cost {
     pub cg_iterations: Vec<usize>,
     /// Per sample, iterations stopped because the network's Jacobian was not positive there.
     pub cg_breakdowns: Vec<usize>,
-    /// Per sample, split-Gibbs sweeps after the guidance; 0 where the data are sharper than the prior's smallest
-    /// noise level, or in the `convolved` mode.
+    /// Per sample, split-Gibbs sweeps after the guidance; 0 where the data are as sharp as the prior's smallest
+    /// noise level or sharper (the last step is then conditioned on the data instead), or in the `convolved` mode.
     pub sweeps: Vec<usize>,
 }
 

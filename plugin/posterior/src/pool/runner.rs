@@ -133,7 +133,7 @@ impl Runner for TorchRunner {
             noise::likelihood(spec, path.as_deref(), &model, flux_scale, self.device)?;
         if sampler::is_sharp(&model, likelihood.gaussian()) {
             log::warn!(
-                "the data are sharper than the smallest noise level of prior {}: no exact sweeps will correct the guidance; a smaller flux_scale avoids it",
+                "the data are as sharp as the smallest noise level of prior {}, or sharper: the samples fit them, but no exact sweeps correct what the data hardly constrain, and the finest detail there is a Gaussian's; a smaller flux_scale avoids it",
                 spec.prior
             );
         }

@@ -125,6 +125,17 @@ impl<'a> Batch<'a> {
         normal(&mut self.rngs, &shape, device)
     }
 
+    /// Standard normal data of a group, [CPU_BATCH, k_g] f64, zero in the other groups' rows: only
+    /// the group's own streams advance.
+    pub fn data_noise(&mut self, group: usize) -> Tensor {
+        let Group { likelihood, rows } = &self.groups[group];
+        let (k, device) = (likelihood.s2.size()[0], likelihood.w.device());
+        let e = normal(&mut self.rngs[rows.clone()], &[k], device).to_kind(Kind::Double);
+        let padded = Tensor::zeros([CPU_BATCH as i64, k], (Kind::Double, device));
+        padded.narrow(0, rows.start as i64, rows.len() as i64).copy_(&e);
+        padded
+    }
+
     /// Each row's posterior mean under the prior's Gaussian approximation, [B, 1, H, W].
     pub fn gaussian_means(&self) -> Result<Tensor, PosteriorError> {
         let [c, h, w] = self.image_shape();

@@ -1,19 +1,20 @@
-//! The calibrated sampler: guided descent to rho, exact split-Gibbs sweeps, prior-only finish.
+//! The calibrated sampler: guided descent to rho, exact split-Gibbs sweeps, prior-only finish; a
+//! draw conditioned on the data where rho is close to the net's smallest level or below it (sharp data).
 //!
 //! Where rho^2 W W^T <= 1 the likelihood of x_rho = x_0 + rho z is known exactly:
 //! p(y | x_rho) = N(W x_rho, 1 - rho^2 W W^T), and x_0 is independent of y given x_rho. So a Gibbs
 //! sweep that draws x_0 from the prior's reverse SDE and x_rho from its Gaussian conditional leaves
 //! the posterior invariant, whatever the guidance left wrong.
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::SamplerOptions;
 use super::batch::{Batch, DataVectors};
+use super::conditional;
 use super::guidance::guide;
 use super::solver::{Multistep, geometric, karras, level_tensor, reverse_prior};
 use crate::error::PosteriorError;
 use crate::likelihood::GaussianLikelihood;
-use crate::rng::normal;
 use crate::score::model_file::PriorModel;
 
 /// Margin between rho and the level at which 1 - rho^2 W W^T turns singular.
@@ -22,51 +23,58 @@ const RHO_MARGIN: f64 = 0.95;
 /// next, beside which the rest is nothing.
 const SWEEP_RATIO: f64 = 1.0 / 80.0;
 
-/// Whether rho lies at or below the net's smallest level, where there is no room for sweeps.
+/// Least rho of sweeps, in units of the net's smallest level s. Their x_0 is the denoised image at level s, which
+/// lacks s^2 / rho^2 of the sharpest direction's variance: for a Gaussian field chi^2/dof was 4 % low at rho = 1.05 s.
+const ROOM: f64 = 2.0;
+/// Guided steps of sharp data, in units of those of others: no sweeps will follow, whose evaluations
+/// they take.
+const SHARP_STEPS: usize = 2;
+
+/// Whether there is no room for sweeps between rho and the net's smallest level s: guidance goes down to s,
+/// and the last step is conditioned on the data.
 pub(crate) fn is_sharp(model: &PriorModel, likelihood: &GaussianLikelihood) -> bool {
-    RHO_MARGIN * likelihood.largest_rho() <= model.metadata.sde.noise_range()[0]
+    RHO_MARGIN * likelihood.largest_rho() <= ROOM * model.metadata.sde.noise_range()[0]
 }
 
-/// Draws one posterior sample a row, [B, 1, H, W].
+/// Draws one posterior sample a row, [B, 1, H, W]; all rows are sharp or none is.
 pub(super) fn sample(batch: &mut Batch<'_>, o: &SamplerOptions) -> Result<Tensor, PosteriorError> {
     let [smallest, largest] = batch.model.metadata.sde.noise_range();
     // Little data: rho would lie above the prior's largest level, where nothing is left to guide.
     let rho = batch.per_row(|l| (RHO_MARGIN * l.largest_rho()).min(0.5 * largest));
-    // Data sharper than the net's smallest level: there is no room for sweeps below it.
-    let sharp = rho.iter().any(|&r| r <= smallest);
-    let sweeps = if sharp { 0 } else { o.sweeps };
-    let bottom: Vec<f64> = rho.iter().map(|&r| r.max(smallest)).collect();
-    batch.steps_total = o.steps;
+    let sharp = is_sharp(batch.model, &batch.groups[0].likelihood);
+    let steps = if sharp { SHARP_STEPS * o.steps } else { o.steps };
+    let bottom = if sharp { vec![smallest; rho.len()] } else { rho.clone() };
+    batch.steps_total = steps;
     if !sharp {
-        batch.steps_total += sweeps * o.sweep_steps + o.finish_steps;
+        batch.steps_total += o.sweeps * o.sweep_steps + o.finish_steps;
+        batch.sweeps = o.sweeps;
     }
-    batch.sweeps = sweeps;
 
-    let mut x = descend(batch, largest, &bottom, o)?;
+    let mut x = descend(batch, largest, &bottom, steps, o.cg_iterations)?;
     if sharp {
-        // Guided all the way: the last step is the guided mean at the smallest level.
-        return guide(batch, &x, &bottom, o.cg_iterations);
+        return conditional::draw(batch, &x, &bottom);
     }
-    for _ in 0..sweeps {
+    for _ in 0..o.sweeps {
         let x0 = prior_only(batch, &x, &bottom, SWEEP_RATIO, o.sweep_steps)?;
         x = condition(batch, &x0, &rho);
     }
     prior_only(batch, &x, &bottom, 0.0, o.finish_steps)
 }
 
-/// The guided stage: x at the rows' levels `bottom`.
+/// The guided stage, `steps` levels with `cg_iterations` each: x at the rows' levels `bottom`.
 pub(super) fn descend(
     batch: &mut Batch<'_>,
     largest: f64,
     bottom: &[f64],
-    o: &SamplerOptions,
+    steps: usize,
+    cg_iterations: usize,
 ) -> Result<Tensor, PosteriorError> {
     let mut x = batch.gaussian_means()? + batch.noise() * largest;
-    let grids: Vec<Vec<f64>> = bottom.iter().map(|&b| geometric(largest, b, o.steps)).collect();
+    let grids: Vec<Vec<f64>> = bottom.iter().map(|&b| geometric(largest, b, steps)).collect();
     let level = |i: usize| -> Vec<f64> { grids.iter().map(|grid| grid[i]).collect() };
     let mut solver = Multistep::default();
-    for i in 0..o.steps {
-        let guided = guide(batch, &x, &level(i), o.cg_iterations)?;
+    for i in 0..steps {
+        let guided = guide(batch, &x, &level(i), cg_iterations)?;
         let z = batch.noise();
         x = solver.step(&x, guided, &level(i), &level(i + 1), &z);
         batch.tick()?;
@@ -100,15 +108,9 @@ fn condition(batch: &mut Batch<'_>, x0: &Tensor, rho: &[f64]) -> Tensor {
     let residual = batch.residual(&z);
     let mut innovation: DataVectors = Vec::with_capacity(residual.len());
     for (g, r) in residual.iter().enumerate() {
-        let (s2, rows) =
-            (batch.groups[g].likelihood.s2.shallow_clone(), batch.groups[g].rows.clone());
-        // Only the group's own streams advance.
-        let shape = [s2.size()[0]];
-        let e = normal(&mut batch.rngs[rows.clone()], &shape, x0.device()).to_kind(Kind::Double);
-        let padded = r.zeros_like();
-        padded.narrow(0, rows.start as i64, rows.len() as i64).copy_(&e);
-        let deviation = (-(&rho2 * &s2) + 1.0).clamp_min(0.0).sqrt();
-        innovation.push(r - padded * deviation);
+        let e = batch.data_noise(g);
+        let deviation = (-(&rho2 * &batch.groups[g].likelihood.s2) + 1.0).clamp_min(0.0).sqrt();
+        innovation.push(r - e * deviation);
     }
     z + batch.adjoint(&innovation) * rho_column.square()
 }

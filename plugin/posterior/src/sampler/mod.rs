@@ -6,9 +6,11 @@
 
 mod batch;
 mod calibrated;
+mod conditional;
 mod convolved;
 mod guidance;
 mod hamiltonian;
+mod linear_solve;
 mod slic;
 pub mod solver;
 
@@ -43,7 +45,8 @@ pub enum SamplerKind {
 pub struct SamplerOptions {
     /// Which sampler.
     pub kind: SamplerKind,
-    /// Guided steps (`calibrated`, default 32) or Euler-Maruyama steps (`convolved`, default 1000).
+    /// Guided steps (`calibrated`, default 32; twice as many where no sweep can follow) or Euler-Maruyama
+    /// steps (`convolved`, default 1000).
     pub steps: usize,
     /// Split-Gibbs sweeps.
     pub sweeps: usize,
@@ -105,8 +108,9 @@ pub struct SlotOutcome {
     pub cg_iterations: usize,
     /// Iterations stopped because the denoiser's Jacobian was not positive along the direction.
     pub cg_breakdowns: usize,
-    /// Split-Gibbs sweeps done: 0 where the data are sharper than the net's smallest level, and the
-    /// guidance's approximation stands uncorrected.
+    /// Split-Gibbs sweeps done: 0 where the data are as sharp as the net's smallest level, or sharper. There the
+    /// last step, conditioned on the data, is all that corrects the guidance: the sample fits the data, but what
+    /// they hardly constrain is as the guidance left it.
     pub sweeps: usize,
     /// Metropolis proposals after the step size was found.
     pub proposals: usize,

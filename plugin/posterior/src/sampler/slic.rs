@@ -45,7 +45,7 @@ pub(super) fn sample(
     batch.steps_total = o.steps + o.trajectories * o.leapfrog_steps + o.finish_steps;
     let fill = fill(batch, likelihood);
     let levels = vec![level; batch.rngs.len()];
-    let x = descend(batch, largest, &levels, o)?;
+    let x = descend(batch, largest, &levels, o.steps, o.cg_iterations)?;
 
     let reference = likelihood.reference(&*batch.model.denoiser, level)?;
     let sigma = level_tensor(&levels, x.device());
