@@ -211,7 +211,8 @@ fn the_forward_covariance_is_that_of_the_dense_matrix() {
             for sign in [1, -1] {
                 let there = ((y + sign * dy) as usize, (x + sign * dx) as usize);
                 let (p, q) = (a.row(index(y as usize, x as usize)), a.row(index(there.0, there.1)));
-                sum += p.iter().zip(q).map(|(p, q)| f64::from(*p) * f64::from(*q)).sum::<f64>() / 32.0;
+                sum +=
+                    p.iter().zip(q).map(|(p, q)| f64::from(*p) * f64::from(*q)).sum::<f64>() / 32.0;
             }
         }
         let got = forward.lags().double_value(&[3 + dy, 3 + dx]);
@@ -306,11 +307,15 @@ fn damaged_models_are_refused_with_the_reason() {
     };
     refused(path("absent.safetensors"), "absent");
     refused(
-        saved("nan.safetensors", |w| w.insert("stem.bias", Tensor::full([16], f64::NAN, (Kind::Float, Device::Cpu)))),
+        saved("nan.safetensors", |w| {
+            w.insert("stem.bias", Tensor::full([16], f64::NAN, (Kind::Float, Device::Cpu)))
+        }),
         "stem.bias: need finite values",
     );
     refused(
-        saved("shape.safetensors", |w| w.insert("stem.bias", Tensor::zeros([15], (Kind::Float, Device::Cpu)))),
+        saved("shape.safetensors", |w| {
+            w.insert("stem.bias", Tensor::zeros([15], (Kind::Float, Device::Cpu)))
+        }),
         "stem.bias: need shape [16], got shape [15]",
     );
     let good = read_tensors(&saved("good.safetensors", |_| ())).unwrap().1;

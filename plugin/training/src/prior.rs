@@ -279,8 +279,7 @@ impl Run {
 
     fn learning_rate(&self) -> f64 {
         let a = &self.args;
-        let (peak, warm_up, cool_down, steps) =
-            (a.learning_rate, a.warm_up, a.cool_down, a.steps);
+        let (peak, warm_up, cool_down, steps) = (a.learning_rate, a.warm_up, a.cool_down, a.steps);
         Schedule { peak, warm_up, cool_down, steps }.rate(self.adam.step)
     }
 

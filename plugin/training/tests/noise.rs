@@ -38,12 +38,16 @@ fn input() -> &'static (String, String) {
     INPUT.get_or_init(|| {
         let names = ["noise.fits", "noise-set.safetensors", "noise-psf.fits"];
         let [image, set, psf] = names.map(|n| PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(n));
-        let value = |y: usize, x: usize| (((y * 256 + x) as f64 * 12.9898).sin() * 43758.5453).fract();
+        let value =
+            |y: usize, x: usize| (((y * 256 + x) as f64 * 12.9898).sin() * 43758.5453).fract();
         write(&image, &Array2::from_shape_fn((256, 256), |(y, x)| (value(y, x) * 1.7) as f32));
-        write(&psf, &Array2::from_shape_fn((9, 9), |(y, x)| {
-            let r2 = (y as f32 - 4.0).powi(2) + (x as f32 - 4.0).powi(2);
-            (-r2 / 8.0).exp()
-        }));
+        write(
+            &psf,
+            &Array2::from_shape_fn((9, 9), |(y, x)| {
+                let r2 = (y as f32 - 4.0).powi(2) + (x as f32 - 4.0).powi(2);
+                (-r2 / 8.0).exp()
+            }),
+        );
         let [image, set, psf] = [image, set, psf].map(|p| p.to_str().expect("UTF-8").to_owned());
         let more = ["--size", "32", "--count", "20", "--sky", "none", "--source-snr", "1e9"];
         let rest = ["--flux-cut", "1e9", "--unit", "electrons/s", "--pixel-scale-data", "0.06"];
@@ -88,7 +92,8 @@ fn a_resumed_run_is_the_uninterrupted_one() {
     assert!(shown.contains("whitened_unet") && shown.contains("sha256"), "{shown}");
     let sheet = whole.join("sheet.png");
     let options = ["--count", "2", "--steps", "4", "--size", "17", "--compare", &input().0];
-    let rows = done(&[&["sample", model, "-o", sheet.to_str().expect("UTF-8")][..], &options].concat());
+    let rows =
+        done(&[&["sample", model, "-o", sheet.to_str().expect("UTF-8")][..], &options].concat());
     assert!(sheet.is_file());
     assert_eq!(rows.lines().filter(|l| l.contains("\"metric\"")).count(), 8, "{rows}");
 }

@@ -212,9 +212,8 @@ pub(super) fn fetch(
     name: &str,
     shape: &[i64],
 ) -> Result<Tensor, PosteriorError> {
-    let fail = |need: String, got: String| {
-        Err(PosteriorError::Weights { name: name.into(), need, got })
-    };
+    let fail =
+        |need: String, got: String| Err(PosteriorError::Weights { name: name.into(), need, got });
     let need = || format!("shape {shape:?}");
     let Ok(view) = file.tensor(name) else {
         return fail(need(), "no such tensor".into());

@@ -32,7 +32,8 @@ pub fn measure(cutouts: &Tensor, mask: &Tensor) -> Result<Autocovariance, Poster
         PosteriorError::Numeric { what, reason }
     })?;
     let outlier = cutouts.abs().gt(OUTLIER * sigma).to_kind(Kind::Float) * &valid;
-    let near = outlier.unsqueeze(1).max_pool2d([3, 3], [1, 1], [1, 1], [1, 1], false).squeeze_dim(1);
+    let near =
+        outlier.unsqueeze(1).max_pool2d([3, 3], [1, 1], [1, 1], [1, 1], false).squeeze_dim(1);
     let kept = valid * (near * -1.0 + 1.0);
     let size = cutouts.size();
     let lags = LAGS.min(size[1].min(size[2]) / 4);
@@ -48,7 +49,10 @@ pub fn measure(cutouts: &Tensor, mask: &Tensor) -> Result<Autocovariance, Poster
     let distance = (Tensor::arange(2 * lags + 1, (Kind::Double, cutouts.device())) - lags).abs();
     let taper = distance / -(lags as f64 + 1.0) + 1.0;
     let taper = taper.unsqueeze(1) * taper.unsqueeze(0);
-    Autocovariance::new("noise of the cutouts", &(correlation * significant * taper * sigma * sigma))
+    Autocovariance::new(
+        "noise of the cutouts",
+        &(correlation * significant * taper * sigma * sigma),
+    )
 }
 
 /// Sum over all images and pixels of t(p) t(p + d), [2 lags + 1, 2 lags + 1] f64, d = 0 in the middle.

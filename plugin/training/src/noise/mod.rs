@@ -66,7 +66,8 @@ pub fn run(args: NoiseArgs) -> Result<(), TrainingError> {
     let n = set.cutouts.size()[0];
     let held = (n / 10).max(1);
     let valid = set.mask.to_kind(Kind::Float);
-    let core = core::measure(&set.cutouts.narrow(0, 0, n - held), &set.mask.narrow(0, 0, n - held))?;
+    let core =
+        core::measure(&set.cutouts.narrow(0, 0, n - held), &set.mask.narrow(0, 0, n - held))?;
     let image = PsfImage::read(
         &args.psf,
         PsfOptions {
@@ -185,10 +186,7 @@ fn identity(args: &NoiseArgs, metadata: &NoiseMetadata) -> Vec<(&'static str, St
     vec![
         ("cutouts", metadata.trained_on.clone()),
         ("psf", metadata.psf.clone()),
-        (
-            "pixel scales",
-            format!("{} {}", metadata.pixel_scale_data_arcsec, args.pixel_scale),
-        ),
+        ("pixel scales", format!("{} {}", metadata.pixel_scale_data_arcsec, args.pixel_scale)),
         ("largest level", args.largest_level.to_string()),
         ("seed", args.seed.to_string()),
         ("batch", format!("{} of {}", args.batch, args.size)),
@@ -252,8 +250,7 @@ impl Run {
 
     fn learning_rate(&self) -> f64 {
         let a = &self.args;
-        let (peak, warm_up, cool_down, steps) =
-            (a.learning_rate, a.warm_up, a.cool_down, a.steps);
+        let (peak, warm_up, cool_down, steps) = (a.learning_rate, a.warm_up, a.cool_down, a.steps);
         Schedule { peak, warm_up, cool_down, steps }.rate(self.adam.step)
     }
 

@@ -141,6 +141,8 @@ mod tests {
         // Two values, equally likely: 1.
         assert!((kurtosis(&white.sign()) - 1.0).abs() < 1e-3);
         let rows = compare(&(&white * 1.1), &white, "test", 1e9);
-        assert!((rows[0]["value"].as_f64().unwrap() - 0.21).abs() < 1e-3 && rows[0]["pass"] == false);
+        assert!(
+            (rows[0]["value"].as_f64().unwrap() - 0.21).abs() < 1e-3 && rows[0]["pass"] == false
+        );
     }
 }

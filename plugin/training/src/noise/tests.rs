@@ -30,9 +30,8 @@ fn mixture(shape: &[i64], seed: u64) -> Tensor {
 
 /// d ln p / d eta of the mixture.
 fn closed_form(eta: &Tensor) -> Tensor {
-    let component = |share: f64, sigma: f64| {
-        (eta.square() / (-2.0 * sigma * sigma)).exp() * (share / sigma)
-    };
+    let component =
+        |share: f64, sigma: f64| (eta.square() / (-2.0 * sigma * sigma)).exp() * (share / sigma);
     let (core, outlier) = (component(1.0 - SHARE, 1.0), component(SHARE, OUTLIER));
     let slope = &core + &outlier / (OUTLIER * OUTLIER);
     -eta * slope / (core + outlier)

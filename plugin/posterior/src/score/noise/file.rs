@@ -140,8 +140,10 @@ impl NoiseModel {
             let what = format!("noise model {}: {what}", self.path.display());
             Err(PosteriorError::config(what, need, got))
         };
-        let names =
-            [("instrument", &m.instrument, wanted.instrument), ("filter", &m.filter, wanted.filter)];
+        let names = [
+            ("instrument", &m.instrument, wanted.instrument),
+            ("filter", &m.filter, wanted.filter),
+        ];
         for (what, need, got) in names {
             if let (Some(need), Some(got)) = (need, got)
                 && !need.eq_ignore_ascii_case(got)
@@ -150,19 +152,27 @@ impl NoiseModel {
             }
         }
         let (need, got) = (m.pixel_scale_data_arcsec, wanted.pixel_scale_arcsec);
-        if !((got / need - 1.0).abs() <= SCALE_TOLERANCE) {
+        // Asked this way round, NaN fails, here and below.
+        let same = (got / need - 1.0).abs() <= SCALE_TOLERANCE;
+        if !same {
             return fail("pixel scale of the exposure, arcsec", need.to_string(), got.to_string());
         }
         if m.unit != wanted.unit {
             return fail("unit", m.unit.clone(), wanted.unit.into());
         }
         let difference = self.forward.relative_difference(wanted.forward);
-        if !(difference <= KERNEL_TOLERANCE) {
+        let same = difference <= KERNEL_TOLERANCE;
+        if !same {
             let need = format!("A A^T within {KERNEL_TOLERANCE} of that of training");
-            return fail("PSF and model pixel scale", need, format!("a difference of {difference:.3}"));
+            return fail(
+                "PSF and model pixel scale",
+                need,
+                format!("a difference of {difference:.3}"),
+            );
         }
         let (need, got) = (m.largest_level_e_per_s, wanted.largest_level_e_per_s);
-        if !(got <= need * (1.0 + 1e-6)) {
+        let covered = got <= need * (1.0 + 1e-6);
+        if !covered {
             return fail("largest noise level, e-/s", format!("0 to {need}"), got.to_string());
         }
         Ok(())

@@ -47,7 +47,8 @@ impl Autocovariance {
         let skew = (&lags - lags.flip([0, 1])).abs().max().double_value(&[]);
         let largest = lags.abs().max().double_value(&[]);
         // Written so that NaN fails.
-        let sound = middle > 0.0 && middle.is_finite() && skew <= 1e-6 * middle && largest <= middle;
+        let sound =
+            middle > 0.0 && middle.is_finite() && skew <= 1e-6 * middle && largest <= middle;
         if !sound {
             let reason = format!(
                 "needed c(0) > 0, |c(d)| <= c(0) and c(-d) = c(d), got c(0) = {middle}, largest {largest}, asymmetry {skew}"
@@ -71,12 +72,8 @@ impl Autocovariance {
         grid: &ModelGrid,
         half: usize,
     ) -> Result<Self, PosteriorError> {
-        let model = ForwardModel::new(
-            std::slice::from_ref(exposure),
-            grid,
-            Kind::Double,
-            Device::Cpu,
-        )?;
+        let model =
+            ForwardModel::new(std::slice::from_ref(exposure), grid, Kind::Double, Device::Cpu)?;
         let [ny, nx] = model.exposures()[0].shape();
         // The data pixel nearest to the middle of the model.
         let [ra, dec] = [grid.ra_deg, grid.dec_deg];
