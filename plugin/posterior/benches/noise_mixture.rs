@@ -5,8 +5,8 @@
 //! outliers are drawn from their posterior by Gibbs sampling: q_r = sum_b p(b) N(0, D_b + r^2 K K^T), s = -E[(D_b +
 //! r^2 K K^T)^-1 eta | eta].
 //!
-//! `cargo xtask bench noise_mixture`; `--noise FILE` takes another model of that noise than the default,
-//! `target/noise_mixture.safetensors`, which is not shipped: packaging/models/README.md has its commands.
+//! `cargo bench -p pellucid-posterior --bench noise_mixture -- --noise FILE`. The model is not shipped:
+//! packaging/models/README.md has the commands that train it.
 
 mod shared;
 
@@ -89,8 +89,10 @@ fn exact_score(eta: &[f64], c: &Tensor, random: &mut Random) -> Vec<f64> {
 }
 
 fn main() {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/noise_mixture.safetensors");
-    let path = argument("--noise").unwrap_or_else(|| default.into());
+    let Some(path) = argument("--noise") else {
+        println!("skipped: needs --noise FILE, see packaging/models/README.md");
+        return;
+    };
     let (_, model, _) = load_learned(path.as_ref(), Device::Cpu).unwrap_or_else(|e| panic!("{e}"));
     let mut report = Report::new("noise_mixture");
     let n = (SIDE * SIDE) as usize;

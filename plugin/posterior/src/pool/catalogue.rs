@@ -2,6 +2,7 @@
 
 use crate::error::PosteriorError;
 use crate::score::model_file::{Metadata, PriorModel};
+use crate::score::noise::file::{NoiseMetadata, NoiseModel};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,14 +12,33 @@ const EXTENSION: &str = "safetensors";
 /// A model file in one of the folders.
 #[derive(Clone, Debug, Serialize)]
 pub struct ModelSummary {
-    /// The name to put into `JobSpec::prior`.
+    /// The name to put into `JobSpec::prior` or `JobSpec::likelihood`.
     pub name: String,
     /// The file.
     pub path: PathBuf,
     /// What the file says of itself; None when it cannot be read.
-    pub metadata: Option<Metadata>,
+    pub metadata: Option<ModelMetadata>,
     /// Why it cannot be read.
     pub error: Option<String>,
+}
+
+/// What a model file says of itself, by its `kind`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum ModelMetadata {
+    /// A prior.
+    Prior(Box<Metadata>),
+    /// A noise model.
+    Noise(Box<NoiseMetadata>),
+}
+
+impl ModelMetadata {
+    fn read(path: &Path) -> Result<Self, PosteriorError> {
+        PriorModel::read_metadata(path).map(|m| Self::Prior(Box::new(m))).or_else(|as_prior| {
+            let noise = NoiseModel::read_metadata(path).map_err(|_| as_prior)?;
+            Ok(Self::Noise(Box::new(noise)))
+        })
+    }
 }
 
 /// The folders in which names are looked up, first come first served.
@@ -73,7 +93,7 @@ impl Catalogue {
             }
         }
         let summary = |(name, path): (String, PathBuf)| {
-            let (metadata, error) = match PriorModel::read_metadata(&path) {
+            let (metadata, error) = match ModelMetadata::read(&path) {
                 Ok(metadata) => (Some(metadata), None),
                 Err(error) => (None, Some(error.to_string())),
             };
@@ -120,5 +140,10 @@ mod tests {
         let broken = listed.iter().find(|m| m.name == "broken").expect("listed");
         assert!(broken.metadata.is_none() && broken.error.is_some());
         std::fs::remove_dir_all(&dir).expect("the folder is ours");
+        let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/models");
+        let listed = Catalogue::new(&[shipped.into()]).list();
+        let kinds = |name: &str| listed.iter().find(|m| m.name == name)?.metadata.as_ref();
+        assert!(matches!(kinds("galaxies64-ve"), Some(ModelMetadata::Prior(_))));
+        assert!(matches!(kinds("noise-acs-f814w"), Some(ModelMetadata::Noise(_))));
     }
 }

@@ -20,7 +20,7 @@ mod queue;
 mod runner;
 mod worker;
 
-pub use catalogue::ModelSummary;
+pub use catalogue::{ModelMetadata, ModelSummary};
 pub use config::EngineConfig;
 pub use devices::{DeviceInfo, DeviceKind, devices};
 pub use job::{Job, JobSpec, JobState, OnState, Progress};

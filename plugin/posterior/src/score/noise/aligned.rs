@@ -16,7 +16,7 @@ const MARGIN: usize = 8;
 /// `scales_arcsec`: pixel scale of the exposure, of the model. Lags to `half` exposure pixels.
 ///
 /// # Errors
-/// [`PosteriorError::Exposure`] for pixel scales that are no scales.
+/// [`PosteriorError::Config`] for pixel scales that are not positive or differ by orders of magnitude.
 pub fn aligned(
     psf: Arc<Psf>,
     scales_arcsec: [f64; 2],
@@ -28,8 +28,8 @@ pub fn aligned(
     let grid = |side: usize, scale: f64| ModelGrid::new(side, side, 0.0, 0.0, scale);
     // The model reaches as far as light of any of the central pixels may come from.
     let side = (2 * reach + MARGIN) as f64 * data / model;
-    if !(side.is_finite() && side < 4096.0) {
-        let need = "two scales of like size";
+    if !(data > 0.0 && model > 0.0 && side < 4096.0) {
+        let need = "two positive scales of like size";
         return Err(PosteriorError::config(
             "pixel scales, arcsec",
             need,

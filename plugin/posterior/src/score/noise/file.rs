@@ -128,6 +128,14 @@ impl NoiseModel {
         Ok(Self { metadata, net: Box::new(score), forward, sha256, path: path.to_owned() })
     }
 
+    /// What a file says of itself, without its weights.
+    ///
+    /// # Errors
+    /// As [`NoiseModel::load`], weights aside.
+    pub fn read_metadata(path: &Path) -> Result<NoiseMetadata, PosteriorError> {
+        read(path, "noise").map(|(_, metadata)| metadata)
+    }
+
     /// Whether the model is for this exposure.
     ///
     /// A A^T may differ from the model's by [`KERNEL_TOLERANCE`], pixel scales by 2 %.
@@ -152,14 +160,17 @@ impl NoiseModel {
             }
         }
         let (need, got) = (m.pixel_scale_data_arcsec, wanted.pixel_scale_arcsec);
-        if !((got / need - 1.0).abs() <= SCALE_TOLERANCE) {
+        // Asked this way round, NaN fails, here and below.
+        let same = (got / need - 1.0).abs() <= SCALE_TOLERANCE;
+        if !same {
             return fail("pixel scale of the exposure, arcsec", need.to_string(), got.to_string());
         }
         if m.unit != wanted.unit {
             return fail("unit", m.unit.clone(), wanted.unit.into());
         }
         let difference = self.forward.relative_difference(wanted.forward);
-        if !(difference <= KERNEL_TOLERANCE) {
+        let same = difference <= KERNEL_TOLERANCE;
+        if !same {
             let need = format!("A A^T within {KERNEL_TOLERANCE} of that of training");
             return fail(
                 "PSF and model pixel scale",
@@ -168,7 +179,8 @@ impl NoiseModel {
             );
         }
         let (need, got) = (m.largest_level_e_per_s, wanted.largest_level_e_per_s);
-        if !(got <= need * (1.0 + 1e-6)) {
+        let covered = got <= need * (1.0 + 1e-6);
+        if !covered {
             return fail("largest noise level, e-/s", format!("0 to {need}"), got.to_string());
         }
         Ok(())
