@@ -95,7 +95,7 @@ fn main() {
             // It learned noise whose core is 1 e-/s.
             let (bright, _) = telescope.observe_with(&(&sky / sigma), &(&eta / sigma), 1.0);
             let learned = slic(&bright, net, 1.0 / sigma);
-            let goal = Some((0.15, 0.15, 0.05));
+            let goal = Some((0.15, 0.08, 0.02));
             problem.judge(&mut report, "learned", &learned, &options, samples, goal);
             if reference_samples > 0 {
                 let paper = SamplerOptions::new(SamplerKind::Convolved);
