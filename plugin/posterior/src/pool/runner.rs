@@ -131,7 +131,9 @@ impl Runner for TorchRunner {
         };
         let (likelihood, noise) =
             noise::likelihood(spec, path.as_deref(), &model, flux_scale, self.device)?;
-        if sampler::is_sharp(&model, likelihood.gaussian()) {
+        if let Likelihood::Gaussian(gaussian) = &likelihood
+            && sampler::is_sharp(&model, gaussian)
+        {
             log::warn!(
                 "the data are as sharp as the smallest noise level of prior {}, or sharper: the samples fit them, but no exact sweeps correct what the data hardly constrain, and the finest detail there is a Gaussian's; a smaller flux_scale avoids it",
                 spec.prior
