@@ -11,7 +11,7 @@ use pellucid_posterior::score::noise::aligned::aligned;
 use pellucid_posterior::score::noise::file::{
     KERNEL_TOLERANCE, NoiseArchitecture, NoiseMetadata, NoiseModel, NoiseUse, write_noise,
 };
-use pellucid_posterior::score::noise::learned::{Estimate, LearnedNoise};
+use pellucid_posterior::score::noise::learned::{Estimate, LearnedNoise, Limits};
 use pellucid_posterior::score::noise::net::NoiseNetConfig;
 use pellucid_posterior::score::noise::stationary::{Autocovariance, filter, filter_transposed};
 use pellucid_posterior::score::parameters::Parameters;
@@ -102,7 +102,7 @@ fn the_score_of_gaussian_noise_is_the_dense_solve() {
         Estimate::Gaussian,
         gaussian(0.04, 0.5, 0.0),
         gaussian(0.3, 1.0, 0.0),
-        10.0,
+        Limits { r: 10.0, white: 10.0 },
         Device::Cpu,
     );
     assert!((model.core_sigma() - 0.2).abs() < 1e-12);
@@ -128,7 +128,13 @@ fn the_base_lets_go_of_outliers() {
     let config = NoiseNetConfig::default();
     let weights = Parameters::initialise(&config.layout(), 1);
     let net = Estimate::Net(config, weights);
-    let model = LearnedNoise::new(net, white(1.0), gaussian(0.1, 1.0, 0.0), 50.0, Device::Cpu);
+    let model = LearnedNoise::new(
+        net,
+        white(1.0),
+        gaussian(0.1, 1.0, 0.0),
+        Limits { r: 50.0, white: 10.0 },
+        Device::Cpu,
+    );
     let eta = random(&[1, 17, 30], 2);
     let zero = Tensor::from_slice(&[0.0]);
     assert!(relative(&model.score(&eta, &zero), &-&eta) < 1e-4);
@@ -149,7 +155,7 @@ fn the_net_is_local_and_takes_any_size() {
         Estimate::Net(config, weights),
         white(1.0),
         gaussian(0.1, 1.0, 0.0),
-        50.0,
+        Limits { r: 50.0, white: 10.0 },
         Device::Cpu,
     );
     let level = Tensor::from_slice(&[0.0]);
@@ -258,6 +264,7 @@ fn metadata() -> NoiseMetadata {
         unit: "e-/s".into(),
         core_sigma_e_per_s: 0.2,
         largest_level_e_per_s: 2.5,
+        largest_white_e_per_s: 10.0,
         psf: "none".into(),
         licence: "MIT".into(),
         trained_on: "nothing".into(),
@@ -293,8 +300,13 @@ fn a_model_comes_back_as_it_was() {
     let mut weights = Parameters::initialise(&NoiseNetConfig::default().layout(), 3);
     weights.insert("out.weight", random(&[1, 16, 3, 3], 5).to_kind(Kind::Float));
     let estimate = Estimate::Net(NoiseNetConfig::default(), weights);
-    let written =
-        LearnedNoise::new(estimate, gaussian(0.04, 0.5, 0.0), forward(), 2.5, Device::Cpu);
+    let written = LearnedNoise::new(
+        estimate,
+        gaussian(0.04, 0.5, 0.0),
+        forward(),
+        Limits { r: 2.5, white: 10.0 },
+        Device::Cpu,
+    );
     let (eta, r) = (random(&[2, 20, 24], 1), Tensor::from_slice(&[0.0, 0.3]));
     assert!(model.net.score(&eta, &r) == written.score(&eta, &r));
 }

@@ -111,16 +111,15 @@ pub fn sample(args: &SampleArgs) -> Result<(), TrainingError> {
 
 /// Beside each row of the model's, the same of Gaussian noise with the core's covariance.
 fn sample_noise(args: &SampleArgs) -> Result<(), TrainingError> {
-    let (metadata, score, _) = load_learned(&args.model, Device::Cpu)?;
+    let (_, score, _) = load_learned(&args.model, Device::Cpu)?;
     let (sigma, side) = (score.core_sigma(), i64::from(args.size));
-    let largest = metadata.largest_level_e_per_s / sigma;
     let steps = args.steps.unwrap_or(200) as usize;
     let rngs = |first: usize, n: usize, seed: u64| -> Vec<_> {
         (first..first + n).map(|k| SampleRng::new(seed, k as u64)).collect()
     };
     let batches = (0..args.count).step_by(COLUMNS).map(|first| {
         let n = COLUMNS.min(args.count - first);
-        quality::draw(&score, largest, side, steps, &mut rngs(first, n, args.seed))
+        quality::draw(&score, side, steps, &mut rngs(first, n, args.seed))
     });
     let drawn = Tensor::cat(&batches.collect::<Vec<_>>(), 0);
     let images = &drawn * sigma;

@@ -75,6 +75,7 @@ fn a_resumed_run_is_the_uninterrupted_one() {
     }
     let [a, b] = [&whole, &pieces].map(|run| std::fs::read(run.join("noise.safetensors")).unwrap());
     assert!(a == b, "the models differ");
+    assert!(whole.join("sheet.png").is_file());
     let log = std::fs::read_to_string(pieces.join("log.jsonl")).expect("a log");
     assert_eq!(log.lines().filter(|l| l.contains("validation_loss")).count(), 3);
 
@@ -90,7 +91,7 @@ fn a_resumed_run_is_the_uninterrupted_one() {
     let model = model.to_str().expect("UTF-8");
     let shown = done(&["show", model]);
     assert!(shown.contains("whitened_unet") && shown.contains("sha256"), "{shown}");
-    let sheet = whole.join("sheet.png");
+    let sheet = whole.join("drawn.png");
     let options = ["--count", "2", "--steps", "4", "--size", "17", "--compare", &input().0];
     let rows =
         done(&[&["sample", model, "-o", sheet.to_str().expect("UTF-8")][..], &options].concat());

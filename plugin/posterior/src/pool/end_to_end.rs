@@ -277,6 +277,7 @@ fn a_noise_model_by_name() {
             unit: "e-/s".into(),
             core_sigma_e_per_s: 0.2,
             largest_level_e_per_s: 1.0,
+            largest_white_e_per_s: 1.0,
             psf: "test".into(),
             licence: "MIT".into(),
             trained_on: "closed form".into(),

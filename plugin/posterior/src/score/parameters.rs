@@ -21,6 +21,20 @@ impl Parameters {
         self.tensors.get(name).expect("because the layout was checked when the network was built")
     }
 
+    /// The convolution `name` of x [B, C, ny, nx], padded with zeros.
+    pub fn conv(&self, name: &str, x: &Tensor, stride: i64) -> Tensor {
+        let weight = self.get(&format!("{name}.weight"));
+        let pad = weight.size()[2] / 2;
+        let bias = self.get(&format!("{name}.bias"));
+        x.conv2d(weight, Some(bias), [stride, stride], [pad, pad], [1, 1], 1)
+    }
+
+    /// The fully connected layer `name` of x [B, C].
+    pub fn linear(&self, name: &str, x: &Tensor) -> Tensor {
+        let bias = self.get(&format!("{name}.bias"));
+        x.linear(self.get(&format!("{name}.weight")), Some(bias))
+    }
+
     /// The tensor called `name`, if there is one.
     pub fn find(&self, name: &str) -> Option<&Tensor> {
         self.tensors.get(name)

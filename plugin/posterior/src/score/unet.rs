@@ -147,11 +147,11 @@ pub fn forward(config: &UnetConfig, p: &Parameters, x: &Tensor, c_noise: &Tensor
     let level = net.embed(c_noise).to_kind(kind);
     let last = config.widths.len() - 1;
 
-    let mut h = net.conv("stem", &x.pixel_unshuffle(2), 1);
+    let mut h = net.p.conv("stem", &x.pixel_unshuffle(2), 1);
     let mut skips = Vec::with_capacity(last + 1);
     for i in 0..=last {
         if i > 0 {
-            h = net.conv(&format!("down{i}.resample"), &h, 2);
+            h = net.p.conv(&format!("down{i}.resample"), &h, 2);
         }
         for block in 0..config.blocks {
             h = net.block(&format!("down{i}.{block}"), &h, &level);
@@ -162,19 +162,19 @@ pub fn forward(config: &UnetConfig, p: &Parameters, x: &Tensor, c_noise: &Tensor
         h = net.attention(&h);
     }
     for i in (0..=last).rev() {
-        h += net.conv(&format!("up{i}.skip"), &skips[i], 1);
+        h += net.p.conv(&format!("up{i}.skip"), &skips[i], 1);
         for block in 0..config.blocks {
             h = net.block(&format!("up{i}.{block}"), &h, &level);
         }
         if i > 0 {
             let up =
                 h.upsample_nearest2d([2 * h.size()[2], 2 * h.size()[3]], None::<f64>, None::<f64>);
-            h = net.conv(&format!("up{i}.resample"), &up, 1);
+            h = net.p.conv(&format!("up{i}.resample"), &up, 1);
         }
     }
-    let h = net.conv("head.shuffle", &net.norm("head.norm", &h).silu(), 1).pixel_shuffle(2);
-    let h = net.conv("head.full", &Tensor::cat(&[&h, &x], 1).silu(), 1);
-    net.conv("head.out", &h.silu(), 1).to_kind(Kind::Float)
+    let h = net.p.conv("head.shuffle", &net.norm("head.norm", &h).silu(), 1).pixel_shuffle(2);
+    let h = net.p.conv("head.full", &Tensor::cat(&[&h, &x], 1).silu(), 1);
+    net.p.conv("head.out", &h.silu(), 1).to_kind(Kind::Float)
 }
 
 struct Net<'a> {
@@ -183,18 +183,6 @@ struct Net<'a> {
 }
 
 impl Net<'_> {
-    fn conv(&self, name: &str, x: &Tensor, stride: i64) -> Tensor {
-        let weight = self.p.get(&format!("{name}.weight"));
-        let pad = weight.size()[2] / 2;
-        let bias = self.p.get(&format!("{name}.bias"));
-        x.conv2d(weight, Some(bias), [stride, stride], [pad, pad], [1, 1], 1)
-    }
-
-    fn linear(&self, name: &str, x: &Tensor) -> Tensor {
-        let bias = self.p.get(&format!("{name}.bias"));
-        x.linear(self.p.get(&format!("{name}.weight")), Some(bias))
-    }
-
     fn norm(&self, name: &str, x: &Tensor) -> Tensor {
         let weight = self.p.get(&format!("{name}.weight"));
         let bias = self.p.get(&format!("{name}.bias"));
@@ -211,28 +199,31 @@ impl Net<'_> {
         let phase = c_noise.to_kind(Kind::Float).unsqueeze(1) * frequency.unsqueeze(0);
         let features = Tensor::cat(&[phase.sin(), phase.cos()], 1);
         let features = features.to_kind(self.p.get("embed.0.weight").kind());
-        self.linear("embed.1", &self.linear("embed.0", &features).silu()).silu()
+        self.p.linear("embed.1", &self.p.linear("embed.0", &features).silu()).silu()
     }
 
     fn block(&self, name: &str, x: &Tensor, level: &Tensor) -> Tensor {
-        let h =
-            self.conv(&format!("{name}.conv0"), &self.norm(&format!("{name}.norm0"), x).silu(), 1);
-        let film = self.linear(&format!("{name}.level"), level).unsqueeze(2).unsqueeze(3);
+        let h = self.p.conv(
+            &format!("{name}.conv0"),
+            &self.norm(&format!("{name}.norm0"), x).silu(),
+            1,
+        );
+        let film = self.p.linear(&format!("{name}.level"), level).unsqueeze(2).unsqueeze(3);
         let film = film.chunk(2, 1);
         let h = self.norm(&format!("{name}.norm1"), &h) * (&film[0] + 1.0) + &film[1];
-        x + self.conv(&format!("{name}.conv1"), &h.silu(), 1)
+        x + self.p.conv(&format!("{name}.conv1"), &h.silu(), 1)
     }
 
     /// Multi-head self-attention over all positions of the lowest level.
     fn attention(&self, x: &Tensor) -> Tensor {
         let (b, c, height, width) = x.size4().expect("because x is [B, C, H, W]");
         let heads = c / self.config.attention_head;
-        let qkv = self.conv("attention.qkv", &self.norm("attention.norm", x), 1);
+        let qkv = self.p.conv("attention.qkv", &self.norm("attention.norm", x), 1);
         let qkv = qkv.reshape([b, 3, heads, self.config.attention_head, height * width]);
         let [q, k, v] = [0, 1, 2].map(|i| qkv.select(1, i));
         let scale = 1.0 / (self.config.attention_head as f64).sqrt();
         let weights = (q.transpose(2, 3).matmul(&k) * scale).softmax(-1, None::<Kind>);
         let mixed = v.matmul(&weights.transpose(2, 3)).reshape([b, c, height, width]);
-        x + self.conv("attention.out", &mixed, 1)
+        x + self.p.conv("attention.out", &mixed, 1)
     }
 }

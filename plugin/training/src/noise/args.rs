@@ -43,6 +43,9 @@ pub struct NoiseArgs {
     /// Share of the images at level zero
     #[arg(long, default_value_t = 0.25)]
     pub zero_share: f64,
+    /// Share of the images with white noise alone, up to twice the brightest pixel, from which noise is drawn
+    #[arg(long, default_value_t = 0.25)]
+    pub white_share: f64,
     /// Peak learning rate
     #[arg(long, default_value_t = 2e-3)]
     pub learning_rate: f64,

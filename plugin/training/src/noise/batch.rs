@@ -1,14 +1,14 @@
 //! Batches of perturbed noise, and their loss.
 
-use pellucid_posterior::score::noise::learned::LearnedNoise;
+use pellucid_posterior::score::noise::learned::{LearnedNoise, Perturbation};
 use pellucid_posterior::score::noise::stationary::{filter, filter_transposed};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use tch::{Kind, Tensor};
 
-/// Perturbation at level zero, core sigma: small enough to leave the noise as it is (0.25 % of the variance).
-const PROBE: f64 = 0.05;
+/// White perturbation at level zero, core sigma: small enough to leave the noise as it is (0.25 % of the variance).
+pub const PROBE: f64 = 0.05;
 /// Smallest positive level, rms of the perturbation in core sigma.
 const SMALLEST: f64 = 0.03;
 
@@ -20,13 +20,18 @@ pub struct NoiseBank {
     side: usize,
 }
 
-/// How levels are drawn: `zero_share` at zero, the others log-uniform to `largest`.
+/// How levels are drawn: `zero_share` at zero, where the white perturbation is [`PROBE`], `white_share` white from
+/// there to `largest_white`, the others blurred, up to `largest`; the last two log-uniform.
 #[derive(Clone, Copy, Debug)]
 pub struct Levels {
     /// Share of the images at level zero.
     pub zero_share: f64,
+    /// Share of the images with white noise alone.
+    pub white_share: f64,
     /// Largest r, core sigma.
     pub largest: f64,
+    /// Largest white perturbation, core sigma.
+    pub largest_white: f64,
     /// rms of K: c(0) of A A^T, rooted.
     pub rms: f64,
 }
@@ -36,8 +41,8 @@ pub struct Levels {
 pub struct NoiseBatch {
     /// eta_0 in core sigma, [B, n, n].
     pub x0: Tensor,
-    /// rho = r / core sigma, [B].
-    pub rho: Tensor,
+    /// What eta_0 is perturbed by.
+    pub by: Perturbation,
     /// xi, [B, n, n].
     pub xi: Tensor,
 }
@@ -73,28 +78,35 @@ impl NoiseBank {
         let shape = [size as i64, n as i64, n as i64];
         NoiseBatch {
             x0: Tensor::from_slice(&x0).reshape(shape),
-            rho: Tensor::from_slice(&levels.draw(&mut rng, size)),
+            by: levels.draw(&mut rng, size),
             xi: Tensor::from_slice(&xi).reshape(shape),
         }
     }
 }
 
 impl Levels {
-    /// One level from each of `count` equally likely intervals, ascending.
-    fn draw(&self, rng: &mut ChaCha8Rng, count: usize) -> Vec<f32> {
+    /// One level from each of `count` equally likely intervals: zero, then white, then blurred, ascending.
+    fn draw(&self, rng: &mut ChaCha8Rng, count: usize) -> Perturbation {
         let shift: f64 = rng.random();
-        let (low, high) = ((SMALLEST / self.rms).ln(), self.largest.ln());
+        let between = |u: f64, low: f64, high: f64| (low * (high / low).powf(u)) as f32;
         let level = |k: usize| {
-            let u = ((k as f64 + shift) / count as f64 - self.zero_share) / (1.0 - self.zero_share);
-            if u < 0.0 { 0.0 } else { (low + u * (high - low)).exp() as f32 }
+            let u = (k as f64 + shift) / count as f64 - self.zero_share;
+            let blurred = (u - self.white_share) / (1.0 - self.zero_share - self.white_share);
+            if blurred >= 0.0 {
+                (between(blurred, SMALLEST / self.rms, self.largest), 0.0)
+            } else {
+                let u = u.max(0.0) / self.white_share;
+                (0.0, between(u, PROBE, self.largest_white))
+            }
         };
-        (0..count).map(level).collect()
+        let (rho, white): (Vec<f32>, Vec<f32>) = (0..count).map(level).unzip();
+        Perturbation { rho: Tensor::from_slice(&rho), white: Tensor::from_slice(&white) }
     }
 }
 
 /// Loss of each pair of the batch, [B].
 ///
-/// Perturbed noise eta = eta_0 + G xi with G = r K has the score s with G^T s = -E[xi | eta], the minimiser of
+/// Perturbed noise eta = eta_0 + G xi with G = r K, or white, has the score s with G^T s = -E[xi | eta], the minimiser of
 /// E |G^T s + xi|^2: denoising score matching (Vincent 2011, Neural Computation 23, 1661) in the paper's form
 /// (Adam et al. 2023, eqs. 14 to 17) times G^T, so that K need not be inverted and no constant (the paper's 1e-3) be
 /// added to |F k|^2. What it leaves free, the components that K does not pass, the sampler never asks
@@ -110,15 +122,14 @@ impl Levels {
 pub fn per_pair(score: &LearnedNoise, batch: &NoiseBatch) -> Tensor {
     let shape = [batch.x0.size()[1], batch.x0.size()[2]];
     let [_, k2] = score.spectra(shape);
-    let rho = batch.rho.reshape([-1, 1, 1]);
-    let g = (k2.sqrt() * &rho).where_self(&rho.gt(0.0), &Tensor::from(PROBE as f32));
-    let h = &g * score.whitener(shape, &batch.rho);
+    let g = batch.by.root(&k2);
+    let h = &g * score.whitener(shape, &batch.by);
     // Reflected images have the frequencies pi k / n, k = 0 to n - 1, along each axis.
     let modes = h.narrow(1, 0, shape[0]).narrow(2, 0, shape[1]);
     let weight = modes.square().mean_dim([1i64, 2].as_slice(), false, Kind::Float).reciprocal();
     let n = filter(&batch.xi, &g);
     let eta = Tensor::cat(&[&batch.x0 + &n, &batch.x0 - &n], 0);
-    let s = score.unit_score(&eta, &batch.rho.repeat([2]));
+    let s = score.unit_score(&eta, &batch.by.twice());
     let v = filter_transposed(&s, &g.repeat([2, 1, 1]));
     let xi = Tensor::cat(&[&batch.xi, &-&batch.xi], 0);
     let loss = (&v * (&v + xi * 2.0)).mean_dim([1i64, 2].as_slice(), false, Kind::Float);

@@ -13,12 +13,14 @@ use std::time::{Duration, Instant};
 use pellucid_exposure::Psf;
 use pellucid_host::input::{PsfImage, PsfOptions, sha256_file};
 use pellucid_posterior::PosteriorError;
+use pellucid_posterior::rng::SampleRng;
 use pellucid_posterior::score::model_file::FORMAT;
 use pellucid_posterior::score::noise::aligned::aligned;
 use pellucid_posterior::score::noise::file::{NoiseArchitecture, NoiseMetadata, write_noise};
-use pellucid_posterior::score::noise::learned::{Estimate, LearnedNoise};
+use pellucid_posterior::score::noise::learned::{
+    BRIGHTEST, Estimate, LearnedNoise, Limits, Perturbation,
+};
 use pellucid_posterior::score::noise::net::{NoiseNetConfig, SMALLEST_SIDE};
-use pellucid_posterior::score::noise::stationary::Autocovariance;
 use pellucid_posterior::score::parameters::Parameters;
 use serde_json::json;
 use tch::{Device, Kind, Tensor, no_grad};
@@ -32,9 +34,15 @@ use crate::cutouts::CutoutSet;
 use crate::error::TrainingError;
 use crate::journal::{Journal, LOG_EVERY, Window, progress};
 use crate::schedule::{Schedule, average_decay};
+use crate::sheet;
 
 /// Lags of A A^T, exposure pixels each way.
 const KERNEL_LAGS: usize = 12;
+/// Largest white perturbation by the brightest pixel: what is left of the noise there is 5 % of the variance.
+const AMPLE: f64 = 2.0;
+/// Images in a row of the contact sheet, and steps of the reverse SDE that draws them.
+const SHEET_COLUMNS: usize = 8;
+const SHEET_STEPS: usize = 200;
 /// Pairs of the validation loss.
 const VALIDATION: usize = 128;
 
@@ -81,21 +89,26 @@ pub fn run(args: NoiseArgs) -> Result<(), TrainingError> {
     let psf = Arc::new(psf.map_err(PosteriorError::from)?);
     let forward = aligned(psf, [data_scale, args.pixel_scale], KERNEL_LAGS)?;
 
-    let metadata = describe(&args, &set, &config, &image, &core, data_scale)?;
     let sigma = core.variance().sqrt();
     let pixels = &set.cutouts * valid;
+    let brightest = pixels.narrow(0, 0, n - held).abs().max().double_value(&[]) / sigma;
+    let largest_white = AMPLE * brightest.min(BRIGHTEST);
+    let limits = Limits { r: args.largest_level, white: largest_white * sigma };
+    let metadata = describe(&args, &set, &config, &image, [sigma, limits.white], data_scale)?;
     let bank = NoiseBank::new(&pixels.narrow(0, 0, n - held), sigma)?;
     let levels = Levels {
         zero_share: args.zero_share,
+        white_share: args.white_share,
+        largest_white,
         largest: args.largest_level / sigma,
         rms: forward.variance().sqrt(),
     };
     let adam = start(&args, &metadata, &config)?;
     let estimate = Estimate::Net(config.clone(), adam.weights.map(Tensor::shallow_clone));
-    let score = LearnedNoise::new(estimate, core, forward, args.largest_level, Device::Cpu);
+    let score = LearnedNoise::new(estimate, core, forward, limits, Device::Cpu);
     let journal = Journal::open(&args.run)?;
     println!(
-        "{} parameters, core sigma {sigma:.4e} e-/s, levels to {:.1} core sigma (rms {:.1}), {}",
+        "{} parameters, core sigma {sigma:.4e} e-/s, levels to {:.1} core sigma (rms {:.1}), white to {largest_white:.1}, {}",
         adam.weights.count(),
         levels.largest,
         levels.largest * levels.rms,
@@ -121,8 +134,11 @@ fn check(args: &NoiseArgs, set: &CutoutSet) -> Result<(), TrainingError> {
     if args.batch == 0 {
         return fail("--batch", "at least 1".into(), "0".into());
     }
-    if !(0.0..1.0).contains(&args.zero_share) {
-        return fail("--zero-share", "a share, 0 to 1".into(), args.zero_share.to_string());
+    for (name, share) in [("--zero-share", args.zero_share), ("--white-share", args.white_share)] {
+        if !(share > 0.0 && args.zero_share + args.white_share < 1.0) {
+            let need = "a share above 0; --zero-share and --white-share together below 1".into();
+            return fail(name, need, share.to_string());
+        }
     }
     if !(args.largest_level > 0.0 && args.largest_level.is_finite()) {
         let got = args.largest_level.to_string();
@@ -136,7 +152,7 @@ fn describe(
     set: &CutoutSet,
     config: &NoiseNetConfig,
     psf: &PsfImage,
-    core: &Autocovariance,
+    [core_sigma, largest_white]: [f64; 2],
     data_scale: f64,
 ) -> Result<NoiseMetadata, TrainingError> {
     let m = &set.metadata;
@@ -155,8 +171,9 @@ fn describe(
         pixel_scale_model_arcsec: args.pixel_scale,
         flux_convention: m.instrument.flux_convention.clone(),
         unit: m.unit.clone(),
-        core_sigma_e_per_s: core.variance().sqrt(),
+        core_sigma_e_per_s: core_sigma,
         largest_level_e_per_s: args.largest_level,
+        largest_white_e_per_s: largest_white,
         psf: format!("{name}, {}x, sha256 {}", psf.oversample, psf.sha256),
         licence: "MIT OR Apache-2.0".into(),
         trained_on: format!("{m}, sha256 {}", sha256_file(&args.cutouts)?),
@@ -190,7 +207,7 @@ fn identity(args: &NoiseArgs, metadata: &NoiseMetadata) -> Vec<(&'static str, St
         ("largest level", args.largest_level.to_string()),
         ("seed", args.seed.to_string()),
         ("batch", format!("{} of {}", args.batch, args.size)),
-        ("zero share", args.zero_share.to_string()),
+        ("shares", format!("{} {}", args.zero_share, args.white_share)),
         ("net", format!("{:?} x {}", args.widths, args.blocks)),
         ("learning rate", format!("{} after {}", args.learning_rate, args.warm_up)),
         ("clip", args.clip.to_string()),
@@ -230,7 +247,23 @@ impl Run {
             }
         }
         bar.finish();
-        Ok(())
+        self.write_sheet()
+    }
+
+    /// A row of held-out cutouts above rows drawn from the averaged net.
+    fn write_sheet(&self) -> Result<(), TrainingError> {
+        let net = Estimate::Net(self.config.clone(), self.adam.average.map(Tensor::detach));
+        let score = self.score.with(net);
+        let (side, sigma) = (self.held_out.size()[1], self.metadata.core_sigma_e_per_s);
+        let mut rngs: Vec<_> =
+            (0..2 * SHEET_COLUMNS as u64).map(|k| SampleRng::new(self.args.seed, k)).collect();
+        let drawn = quality::draw(&score, side, SHEET_STEPS, &mut rngs);
+        let shown = self.held_out.size()[0].min(SHEET_COLUMNS as i64);
+        let images = Tensor::cat(&[&self.held_out.narrow(0, 0, shown) / sigma, drawn], 0);
+        let flat = Vec::<f32>::try_from(images.flatten(0, -1))?;
+        let tiles: Vec<&[f32]> = flat.chunks((side * side) as usize).collect();
+        let path = self.args.run.join("sheet.png");
+        sheet::write(&path, &tiles, side as usize, SHEET_COLUMNS, 1, sheet::noise(1.0))
     }
 
     /// One optimiser step: loss and gradient norm.
@@ -271,18 +304,15 @@ impl Run {
         Ok(write_noise(&model, &self.metadata, &self.adam.average, core, forward)?)
     }
 
-    /// Loss on held-out cutouts in eight bands of rising level, of the averaged net and of the base alone.
-    fn validate(&mut self) -> Result<(Vec<f64>, Vec<f64>), TrainingError> {
+    /// Loss on held-out cutouts in eight bands (two near level zero, two of white levels, four of blurs by default, rising), of the averaged net and of the base alone.
+    fn validate(&self) -> Result<(Vec<f64>, Vec<f64>), TrainingError> {
         let a = &self.args;
         let bank = NoiseBank::new(&self.held_out, self.metadata.core_sigma_e_per_s)?;
         let batch = bank.draw(&self.levels, VALIDATION, a.size, a.seed, u64::MAX);
         let untrained = Parameters::initialise(&self.config.layout(), a.seed);
-        let mut losses = |p: &Parameters| {
-            let net = Estimate::Net(self.config.clone(), p.map(|t| t.detach()));
-            let trained = std::mem::replace(&mut self.score.estimate, net);
-            let bands = no_grad(|| bands(&self.score, &batch));
-            self.score.estimate = trained;
-            bands
+        let losses = |p: &Parameters| {
+            let net = Estimate::Net(self.config.clone(), p.map(Tensor::detach));
+            no_grad(|| bands(&self.score.with(net), &batch))
         };
         Ok((losses(&self.adam.average), losses(&untrained)))
     }
@@ -292,8 +322,10 @@ fn bands(score: &LearnedNoise, batch: &NoiseBatch) -> Vec<f64> {
     let rows = (VALIDATION / 8) as i64;
     let band = |k: i64| {
         let part = |t: &Tensor| t.narrow(0, k * rows, rows);
-        let [x0, rho, xi] = [&batch.x0, &batch.rho, &batch.xi].map(part);
-        per_pair(score, &NoiseBatch { x0, rho, xi }).mean(Kind::Double).double_value(&[])
+        let [x0, xi, rho, white] = [&batch.x0, &batch.xi, &batch.by.rho, &batch.by.white].map(part);
+        per_pair(score, &NoiseBatch { x0, xi, by: Perturbation { rho, white } })
+            .mean(Kind::Double)
+            .double_value(&[])
     };
     (0..8).map(band).collect()
 }

@@ -1,54 +1,39 @@
 //! Noise drawn from a model, and how it compares with held-out noise.
 
 use pellucid_posterior::rng::{SampleRng, normal};
-use pellucid_posterior::score::noise::learned::LearnedNoise;
-use pellucid_posterior::score::noise::stationary::{filter, filter_transposed};
+use pellucid_posterior::score::noise::learned::{LearnedNoise, Perturbation};
+use pellucid_posterior::score::noise::stationary::filter;
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor, no_grad};
 
-/// Smallest level of the reverse SDE, core sigma.
-const SMALLEST: f64 = 0.05;
-/// Step of the Langevin iterations at level zero, in units of the core's covariance, and their number.
-const LANGEVIN: (f64, usize) = (0.05, 60);
+use super::batch::PROBE;
+
 /// Radial bins of the power spectrum.
 const BINS: i64 = 8;
 
-/// Draws noise, core sigma, [count, side, side]: the reverse of d eta = K dw from N(0, Sigma_r) at the largest
-/// level, in `steps` steps whose variance is that of the Gaussian bridge,
+/// Draws noise, core sigma, [count, side, side]: the reverse of d eta = dw from N(0, S + w^2) at the largest white
+/// level, in `steps` steps whose variance is that of the Gaussian bridge (Ho et al. 2020, arXiv 2006.11239, eq. 7,
+/// for a variance-exploding SDE),
 ///
-/// eta <- eta + (r^2 - r'^2) K K^T s(eta, r) + r' sqrt(1 - r'^2 / r^2) K xi,
-///
-/// then Langevin iterations at r = 0 preconditioned by the core's covariance, which reach the frequencies
-/// that K does not pass.
-pub fn draw(
-    score: &LearnedNoise,
-    largest: f64,
-    side: i64,
-    steps: usize,
-    rngs: &mut [SampleRng],
-) -> Tensor {
+/// eta <- eta + (w^2 - w'^2) s(eta, w) + w' sqrt(1 - w'^2 / w^2) xi.
+pub fn draw(score: &LearnedNoise, side: i64, steps: usize, rngs: &mut [SampleRng]) -> Tensor {
     no_grad(|| {
-        let shape = [side, side];
-        let count = rngs.len() as i64;
-        let [s, k2] = score.spectra(shape);
-        let level = |r: f64| Tensor::full([count], r, (Kind::Float, Device::Cpu));
+        let (shape, count) = ([side, side], rngs.len() as i64);
+        let largest = score.largest_white();
+        let [s, _] = score.spectra(shape);
         let mut white = || normal(rngs, &shape, Device::Cpu);
-        let mut x = filter(&white(), &(&s + &k2 * (largest * largest)).sqrt());
-        let (k, mut r) = (k2.sqrt(), largest);
+        let mut x = filter(&white(), &(&s + largest * largest).sqrt());
+        let mut w = largest;
         for step in 1..=steps {
             let next = match step == steps {
                 true => 0.0,
-                false => largest * (SMALLEST / largest).powf(step as f64 / (steps - 1) as f64),
+                false => largest * (PROBE / largest).powf(step as f64 / (steps - 1) as f64),
             };
-            let pulled = filter_transposed(&score.unit_score(&x, &level(r)), &k);
-            let spread = next * (1.0 - (next / r).powi(2)).sqrt();
-            x += filter(&(pulled * (r * r - next * next) + white() * spread), &k);
-            r = next;
-        }
-        let (root, (tau, iterations)) = (s.sqrt(), LANGEVIN);
-        for _ in 0..iterations {
-            let pulled = filter_transposed(&score.unit_score(&x, &level(0.0)), &root);
-            x += filter(&(pulled * tau + white() * (2.0 * tau).sqrt()), &root);
+            let level = Tensor::full([count], w, (Kind::Float, Device::Cpu));
+            let pulled = score.unit_score(&x, &Perturbation::white(&level));
+            let spread = next * (1.0 - (next / w).powi(2)).sqrt();
+            x += pulled * (w * w - next * next) + white() * spread;
+            w = next;
         }
         x
     })
@@ -67,15 +52,17 @@ pub fn compare(drawn: &Tensor, held_out: &Tensor, case: &str, cut: f64) -> Vec<V
     let mut rows = Vec::new();
     for (suffix, limit) in [("", f64::INFINITY), ("_cut", cut)] {
         let [a, b] = [drawn, held_out].map(|t| t.clamp(-limit, limit));
-        let ratio = (radial_power(&a) / radial_power(&b) - 1.0).abs().max().double_value(&[]);
+        let ratio = radial_power(&a) / radial_power(&b);
+        let power = (&ratio - 1.0).abs().max().double_value(&[]);
+        let bands = ratio.iter::<f64>().expect("because the ratio is f64").collect::<Vec<_>>();
         let (ka, kb) = (kurtosis(&a), kurtosis(&b));
-        for (metric, value, target) in
-            [("power_spectrum", ratio, 0.05), ("kurtosis", (ka / kb - 1.0).abs(), 0.1)]
-        {
+        for (metric, value, target, detail) in [
+            ("power_spectrum", power, 0.05, json!({ "ratio": bands })),
+            ("kurtosis", (ka / kb - 1.0).abs(), 0.1, json!({ "drawn": ka, "held_out": kb })),
+        ] {
             rows.push(json!({
                 "case": case, "metric": format!("{metric}{suffix}_deviation"), "value": value,
-                "target": target, "better": "lower", "pass": value <= target,
-                "kurtosis": [ka, kb],
+                "target": target, "better": "lower", "pass": value <= target, "detail": detail,
             }));
         }
     }
@@ -108,7 +95,7 @@ fn radial_power(t: &Tensor) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pellucid_posterior::score::noise::learned::Estimate;
+    use pellucid_posterior::score::noise::learned::{Estimate, Limits};
     use pellucid_posterior::score::noise::stationary::Autocovariance;
 
     /// From the exact score of correlated Gaussian noise comes that noise.
@@ -120,9 +107,10 @@ mod tests {
             Autocovariance::new("test", &((r2 / (-2.0 * width * width)).exp() * variance)).unwrap()
         };
         let (core, forward) = (lags(0.6, 4.0), lags(1.0, 0.1));
-        let score = LearnedNoise::new(Estimate::Gaussian, core, forward, 60.0, Device::Cpu);
+        let limits = Limits { r: 60.0, white: 60.0 };
+        let score = LearnedNoise::new(Estimate::Gaussian, core, forward, limits, Device::Cpu);
         let rngs = |seed| -> Vec<_> { (0..256).map(|k| SampleRng::new(seed, k)).collect() };
-        let drawn = draw(&score, 30.0, 32, 60, &mut rngs(1));
+        let drawn = draw(&score, 32, 60, &mut rngs(1));
         let direct = gaussian(&score, 32, &mut rngs(2));
         for row in compare(&drawn, &direct, "test", 3.0) {
             println!("{row}");

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use super::NoiseScore;
-use super::learned::{Estimate, LearnedNoise};
+use super::learned::{Estimate, LearnedNoise, Limits};
 use super::net::NoiseNetConfig;
 use super::stationary::Autocovariance;
 use crate::error::PosteriorError;
@@ -51,6 +51,8 @@ pub struct NoiseMetadata {
     pub core_sigma_e_per_s: f64,
     /// Levels r = sigma / mu of training, from 0 to this, e-/s: any SDE's.
     pub largest_level_e_per_s: f64,
+    /// Largest white perturbation of training, e-/s: noise is drawn from there.
+    pub largest_white_e_per_s: f64,
     /// The PSF of the forward model, with its hash.
     pub psf: String,
     /// Licence of the weights.
@@ -210,6 +212,7 @@ impl NoiseMetadata {
             ("pixel_scale_model_arcsec", self.pixel_scale_model_arcsec),
             ("core_sigma_e_per_s", self.core_sigma_e_per_s),
             ("largest_level_e_per_s", self.largest_level_e_per_s),
+            ("largest_white_e_per_s", self.largest_white_e_per_s),
         ];
         for (what, got) in numbers {
             if !(got > 0.0 && got.is_finite()) {
@@ -244,7 +247,9 @@ fn build(
             Estimate::Net(net.clone(), parameters.to(device, Kind::Float))
         }
     };
-    Ok(LearnedNoise::new(estimate, core, forward, metadata.largest_level_e_per_s, device))
+    let limits =
+        Limits { r: metadata.largest_level_e_per_s, white: metadata.largest_white_e_per_s };
+    Ok(LearnedNoise::new(estimate, core, forward, limits, device))
 }
 
 /// Writes a noise model; the file appears under its name only when it is complete.

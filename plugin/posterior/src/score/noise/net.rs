@@ -12,6 +12,8 @@ use crate::score::parameters::{Layout, LayoutBuilder, Parameters};
 
 /// Channels of the input, see [`forward`].
 pub const INPUTS: i64 = 4;
+/// Noise levels it is told.
+pub const LEVELS: i64 = 2;
 /// Smallest side of an image.
 pub const SMALLEST_SIDE: i64 = 16;
 
@@ -57,7 +59,7 @@ impl NoiseNetConfig {
     pub fn layout(&self) -> Vec<Layout> {
         let mut l = LayoutBuilder::default();
         let e = self.embedding;
-        l.linear("embed.0", e, e, 1.0);
+        l.linear("embed.0", LEVELS * e, e, 1.0);
         l.linear("embed.1", e, e, 1.0);
         l.conv("stem", INPUTS, self.widths[0], 3, 1.0);
         for (level, &width) in self.widths.iter().enumerate() {
@@ -85,16 +87,16 @@ fn block_layout(l: &mut LayoutBuilder, name: &str, width: i64, embedding: i64) {
 /// Evaluates the network.
 ///
 /// # Shapes
-/// x [B, [`INPUTS`], ny, nx]; level [B], the logarithm of the noise level (about -3 to 5); the result [B, ny, nx].
-pub fn forward(config: &NoiseNetConfig, p: &Parameters, x: &Tensor, level: &Tensor) -> Tensor {
+/// x [B, [`INPUTS`], ny, nx]; levels [B, [`LEVELS`]], logarithms of noise levels (about -3 to 8); the result [B, ny, nx].
+pub fn forward(config: &NoiseNetConfig, p: &Parameters, x: &Tensor, levels: &Tensor) -> Tensor {
     let net = Net { config, p };
-    let level = net.embed(level);
+    let level = net.embed(levels);
     let last = config.widths.len() - 1;
-    let mut h = net.conv("stem", x, 1);
+    let mut h = net.p.conv("stem", x, 1);
     let mut skips = Vec::with_capacity(last + 1);
     for i in 0..=last {
         if i > 0 {
-            h = net.conv(&format!("down{i}.resample"), &h, 2);
+            h = net.p.conv(&format!("down{i}.resample"), &h, 2);
         }
         for block in 0..config.blocks {
             h = net.block(&format!("down{i}.{block}"), &h, &level);
@@ -108,14 +110,14 @@ pub fn forward(config: &NoiseNetConfig, p: &Parameters, x: &Tensor, level: &Tens
         if i > 0 {
             let finer = &skips[i - 1];
             let [ny, nx] = [finer.size()[2], finer.size()[3]];
-            let up = net.conv(&format!("up{i}.resample"), &h, 1);
+            let up = net.p.conv(&format!("up{i}.resample"), &h, 1);
             // Odd sides halve upwards: the last row or column is cut off again.
             let [rows, columns] = [2 * up.size()[2], 2 * up.size()[3]];
             let up = up.upsample_nearest2d([rows, columns], None::<f64>, None::<f64>);
             h = finer + up.narrow(2, 0, ny).narrow(3, 0, nx);
         }
     }
-    net.conv("out", &h.silu(), 1).squeeze_dim(1)
+    net.p.conv("out", &h.silu(), 1).squeeze_dim(1)
 }
 
 struct Net<'a> {
@@ -124,33 +126,21 @@ struct Net<'a> {
 }
 
 impl Net<'_> {
-    fn conv(&self, name: &str, x: &Tensor, stride: i64) -> Tensor {
-        let weight = self.p.get(&format!("{name}.weight"));
-        let pad = weight.size()[2] / 2;
-        let bias = self.p.get(&format!("{name}.bias"));
-        x.conv2d(weight, Some(bias), [stride, stride], [pad, pad], [1, 1], 1)
-    }
-
-    fn linear(&self, name: &str, x: &Tensor) -> Tensor {
-        let bias = self.p.get(&format!("{name}.bias"));
-        x.linear(self.p.get(&format!("{name}.weight")), Some(bias))
-    }
-
-    /// Sinusoidal features of the level, periods 25 to 1.6, then two dense layers.
-    fn embed(&self, level: &Tensor) -> Tensor {
+    /// Sinusoidal features of each level, periods 25 to 1.6, then two dense layers.
+    fn embed(&self, levels: &Tensor) -> Tensor {
         let half = self.config.embedding / 2;
-        let steps = Tensor::arange(half, (Kind::Float, level.device())) / (half - 1).max(1);
+        let steps = Tensor::arange(half, (Kind::Float, levels.device())) / (half - 1).max(1);
         let frequency = (steps * 16f64.ln()).exp() * 0.25;
-        let phase = level.unsqueeze(1) * frequency.unsqueeze(0);
+        let phase = (levels.unsqueeze(2) * frequency).flatten(1, 2);
         let features = Tensor::cat(&[phase.sin(), phase.cos()], 1);
-        self.linear("embed.1", &self.linear("embed.0", &features).silu()).silu()
+        self.p.linear("embed.1", &self.p.linear("embed.0", &features).silu()).silu()
     }
 
     fn block(&self, name: &str, x: &Tensor, level: &Tensor) -> Tensor {
-        let h = self.conv(&format!("{name}.conv0"), &x.silu(), 1);
-        let film = self.linear(&format!("{name}.level"), level).unsqueeze(2).unsqueeze(3);
+        let h = self.p.conv(&format!("{name}.conv0"), &x.silu(), 1);
+        let film = self.p.linear(&format!("{name}.level"), level).unsqueeze(2).unsqueeze(3);
         let film = film.chunk(2, 1);
         let h = h * (&film[0] + 1.0) + &film[1];
-        x + self.conv(&format!("{name}.conv1"), &h.silu(), 1)
+        x + self.p.conv(&format!("{name}.conv1"), &h.silu(), 1)
     }
 }
