@@ -8,6 +8,8 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 use super::batch::PROBE;
 
+/// Pixels drawn beyond each edge and cut off.
+const MARGIN: i64 = 8;
 /// Radial bins of the power spectrum.
 const BINS: i64 = 8;
 
@@ -16,9 +18,12 @@ const BINS: i64 = 8;
 /// for a variance-exploding SDE),
 ///
 /// eta <- eta + (w^2 - w'^2) s(eta, w) + w' sqrt(1 - w'^2 / w^2) xi.
+///
+/// [`MARGIN`] more pixels on each side are drawn and cut off: filters that reflect at the edge leave
+/// the variance c(0) + c(1) there.
 pub fn draw(score: &LearnedNoise, side: i64, steps: usize, rngs: &mut [SampleRng]) -> Tensor {
     no_grad(|| {
-        let (shape, count) = ([side, side], rngs.len() as i64);
+        let (shape, count) = ([side + 2 * MARGIN; 2], rngs.len() as i64);
         let largest = score.largest_white();
         let [s, _] = score.spectra(shape);
         let mut white = || normal(rngs, &shape, Device::Cpu);
@@ -35,14 +40,19 @@ pub fn draw(score: &LearnedNoise, side: i64, steps: usize, rngs: &mut [SampleRng
             x += pulled * (w * w - next * next) + white() * spread;
             w = next;
         }
-        x
+        middle(&x, side)
     })
 }
 
 /// Stationary Gaussian noise with the core's covariance, core sigma.
 pub fn gaussian(score: &LearnedNoise, side: i64, rngs: &mut [SampleRng]) -> Tensor {
-    let [s, _] = score.spectra([side, side]);
-    filter(&normal(rngs, &[side, side], Device::Cpu), &s.sqrt())
+    let shape = [side + 2 * MARGIN; 2];
+    let [s, _] = score.spectra(shape);
+    middle(&filter(&normal(rngs, &shape, Device::Cpu), &s.sqrt()), side)
+}
+
+fn middle(x: &Tensor, side: i64) -> Tensor {
+    x.narrow(1, MARGIN, side).narrow(2, MARGIN, side)
 }
 
 /// Rows of the comparison with held-out noise, all in core sigma, [n, side, side]: radial power in [`BINS`] bins
