@@ -160,7 +160,8 @@ static void tour(pellucid_engine *engine, float *kernel) {
   pellucid_psf_callback psf_callback;
   pellucid_wcs *wcs = NULL;
   pellucid_psf *psf = NULL;
-  pellucid_array radec = empty();
+  pellucid_array radec = empty(), kernels = empty();
+  static const double corners[2] = {-100.0, 100.0};
   double nodes[4 * 4 * 2], xy[2];
   const char *models = NULL;
   size_t n = 8, k;
@@ -203,6 +204,17 @@ static void tour(pellucid_engine *engine, float *kernel) {
   psf_callback.oversample = OVERSAMPLE;
   psf_callback.eval = eval_psf;
   must(api->psf_from_callback(engine, &psf_callback, &psf, &error), error, "psf_from_callback");
+  api->psf_release(psf);
+  check(PELLUCID_HAS(api, psf_from_grid), "the plugin is of minor 1 at least");
+  kernels.data = kernel;
+  kernels.dtype = PELLUCID_F32;
+  kernels.ndim = 4;
+  kernels.shape[0] = kernels.shape[1] = 2;
+  kernels.shape[2] = kernels.shape[3] = PSF_SIDE;
+  kernels.stride[2] = PSF_SIDE * 4; /* the same kernel at all four nodes */
+  kernels.stride[3] = 4;
+  must(api->psf_from_grid(engine, &kernels, corners, corners, OVERSAMPLE, 0, &psf, &error), error,
+       "psf_from_grid");
   api->psf_release(psf);
   api->psf_release(NULL);
 }
