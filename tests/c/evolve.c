@@ -31,36 +31,36 @@ static void must(pellucid_status status, pellucid_error *error, const char *what
 
 /* What lies behind a struct: not the plugin's to read or write. */
 #define POISON 0x5a5a5a5a5a5a5a5aULL
-#define GUARDED(type, name) \
-  struct {                  \
-    type it;                \
-    uint64_t guard;         \
-  } name;                   \
-  memset(&name, 0, sizeof name); \
+#define GUARDED(type, name)             \
+  struct {                              \
+    type it;                            \
+    uint64_t guard;                     \
+  } name;                               \
+  memset(&name, 0, sizeof name);        \
   name.it.struct_size = sizeof name.it; \
   name.guard = POISON
 #define INTACT(name) check(name.guard == POISON, #name " ends where struct_size says")
 
 /* An input from the future: refused while it uses what this plugin cannot know, else taken. */
 #ifdef NEWER
-#define TRY(name, call)                                                                  \
-  do {                                                                                   \
-    pellucid_error *told = NULL;                                                         \
-    name.it.from_the_future = 1;                                                         \
-    check((call) == PELLUCID_E_ABI, #name " with an unknown field is refused");          \
-    error = NULL;                                                                        \
-    check(told == NULL, "no stray error");                                               \
-    name.it.from_the_future = 0;                                                         \
-    must((call), error, #call);                                                          \
-    INTACT(name);                                                                        \
+#define TRY(name, call)                                                         \
+  do {                                                                          \
+    pellucid_error *told = NULL;                                                \
+    name.it.from_the_future = 1;                                                \
+    check((call) == PELLUCID_E_ABI, #name " with an unknown field is refused"); \
+    error = NULL;                                                               \
+    check(told == NULL, "no stray error");                                      \
+    name.it.from_the_future = 0;                                                \
+    must((call), error, #call);                                                 \
+    INTACT(name);                                                               \
   } while (0)
 #define KEEPS(name) check(name.it.from_the_future == 42, #name ": an unknown output is left alone")
 #define MARK(name) name.it.from_the_future = 42
 #else
-#define TRY(name, call)      \
-  do {                       \
+#define TRY(name, call)         \
+  do {                          \
     must((call), error, #call); \
-    INTACT(name);            \
+    INTACT(name);               \
   } while (0)
 #define KEEPS(name) (void)0
 #define MARK(name) (void)0

@@ -2,8 +2,8 @@
  *
  *   host LIBRARY PRIOR MODEL_SIDE PIXEL_SCALE [MODEL_DIR]
  *
- * It makes its own exposures with the prediction extension, uses every slot of the table once, checks
- * what comes back and prints a summary. Exit code 0 if all is well. */
+ * It makes its own exposures with the prediction extension, uses every slot of the table once,
+ * checks what comes back and prints a summary. Exit code 0 if all is well. */
 #define _POSIX_C_SOURCE 200809L
 #include <dlfcn.h>
 #include <math.h>
@@ -15,10 +15,12 @@
 #include <pellucid/pellucid.h>
 
 #define N_EXPOSURES 4
-#define SIDE 16
 #define N_SAMPLES 6
+#ifndef SIDE
+#define SIDE 16
 #define PSF_SIDE 13
 #define OVERSAMPLE 4
+#endif
 
 static const pellucid_api *api;
 static const double RA = 150.1, DEC = 2.2, DATA_SCALE = 0.06, SIGMA = 0.05;
@@ -328,9 +330,9 @@ int main(int argc, char **argv) {
   functions.struct_size = sizeof functions;
   functions.ctx = &logged;
   functions.log = log_to_stderr;
-  check(api->engine_create("{\"no_such_key\": 1}", &functions, &engine, &error) ==
-            PELLUCID_E_CONFIG,
-        "an unknown key is refused");
+  check(
+      api->engine_create("{\"no_such_key\": 1}", &functions, &engine, &error) == PELLUCID_E_CONFIG,
+      "an unknown key is refused");
   check(engine == NULL && strstr(api->error_message(error), "no_such_key") != NULL, "and named");
   api->error_release(error);
   error = NULL;

@@ -42,12 +42,14 @@ int main(int argc, char **argv) {
   for (k = 0; k < n; ++k) devices[k].struct_size = sizeof devices[k];
   if (api->devices(devices, &n, NULL) != PELLUCID_OK || n < 1) return 3;
   if (api->get_extension(PELLUCID_EXT_PREDICT) == NULL) return 4;
-  for (k = 0; k < n && k < 16; ++k) printf("device %d: %s\n", (int)devices[k].index, devices[k].name);
+  for (k = 0; k < n && k < 16; ++k)
+    printf("device %d: %s\n", (int)devices[k].index, devices[k].name);
   printf("%s: %d thread(s) after listing %d device(s)\n", api->version_string(), threads(), (int)n);
   if (threads() != 1) return 5;
   /* The NVIDIA driver's own library: mapped as soon as anything touches CUDA. */
   if (mapped("/libcuda.so") != 0) return 6;
-  if (api->engine_create("{\"device\": \"cpu\", \"threads\": 1}", NULL, &engine, NULL) != PELLUCID_OK)
+  if (api->engine_create("{\"device\": \"cpu\", \"threads\": 1}", NULL, &engine, NULL) !=
+      PELLUCID_OK)
     return 7;
   /* The worker: so the count above could have been another. */
   if (threads() < 2) return 8;
