@@ -21,6 +21,9 @@ macro_rules! table {
                 $((stringify!($head), core::mem::offset_of!($table, $head)),)*
                 $((stringify!($slot), core::mem::offset_of!($table, $slot)),)*
             ];
+            /// Name, argument types and return type of every slot, as written here.
+            pub const SIGNATURES: &[(&str, &[&str], &str)] =
+                &[$((stringify!($slot), &[$(stringify!($arg)),*], stringify!($($out)?)),)*];
         }
     };
 }

@@ -69,32 +69,63 @@ fn every_slot_is_used_by_the_cpp_header() {
     }
 }
 
+/// Uses that do not compile, since what they name would be gone or owned twice.
+const DELETED: [&str; 7] = [
+    "(void)j.result().mean().data();",
+    "(void)j.result().samples().slice(0);",
+    "(void)j.result().header();",
+    "(void)j.result().diagnostics();",
+    "(void)pellucid::array_ref::constant(1.0, 2, 2);",
+    "pellucid::engine copy(e);",
+    "(void)j.release();",
+];
+
 #[test]
-fn a_temporary_gives_no_pointer() {
-    let folder = c::scratch("dangling");
-    let refused = |line: &str| {
-        let source = folder.join("dangling.cpp");
-        let text = format!(
-            "#include <pellucid/pellucid.hpp>\nvoid f(const pellucid::engine &e, pellucid::job &j) \
-             {{\n  (void)e;\n  (void)j;\n  {line}\n}}\n"
-        );
-        std::fs::write(&source, text).expect("the folder is writable");
+fn temporaries_give_no_pointers_and_owners_no_copies() {
+    let folder = c::scratch("deleted");
+    let compile = |lines: &[&str]| {
+        let source = folder.join("deleted.cpp");
+        let head =
+            "#include <pellucid/pellucid.hpp>\nvoid f(pellucid::engine &e, pellucid::job &j) {";
+        std::fs::write(&source, format!("{head}\n{}\n(void)e; }}\n", lines.join("\n")))
+            .expect("the folder is writable");
         let mut command = Command::new("g++");
         command.args(["-std=c++17", "-fsyntax-only", "-I"]).arg(c::root().join("include"));
-        let output = command.arg(source).output().expect("g++ is installed");
-        (!output.status.success()).then(|| c::printed(&output))
+        c::printed(&command.arg(source).output().expect("g++ is installed"))
     };
-    assert_eq!(refused("auto m = j.result().mean(); (void)m.data();"), None);
-    for line in [
-        "(void)j.result().mean().data();",
-        "(void)j.result().samples().slice(0);",
-        "(void)j.result().header();",
-        "(void)j.result().diagnostics();",
-        "(void)pellucid::array_ref::constant(1.0, 2, 2);",
-        "pellucid::engine copy(e);",
-        "(void)j.release();",
-    ] {
-        let message = refused(line).unwrap_or_else(|| panic!("{line} compiles"));
-        assert!(message.contains("deleted"), "{line}: {message}");
+    assert_eq!(compile(&["auto m = j.result().mean(); (void)m.data();"]), "");
+    let errors = compile(&DELETED);
+    for (k, line) in DELETED.iter().enumerate() {
+        let place = format!("deleted.cpp:{}:", k + 3);
+        let found = errors.lines().any(|error| {
+            error.contains(&place) && error.contains("error: use of deleted function")
+        });
+        assert!(found, "{line} compiles: {errors}");
+    }
+}
+
+/// The first block of code in a language of the headers' README.
+fn quick_start(language: &str) -> String {
+    let readme = std::fs::read_to_string(c::root().join("include/pellucid/README.md"));
+    let readme = readme.expect("in the tree");
+    let rest = readme.split_once(&format!("```{language}\n")).expect("a quick start").1;
+    rest.split_once("```").expect("an end").0.to_owned()
+}
+
+#[test]
+fn the_quick_starts_of_the_readme_run() {
+    let folder = c::scratch("readme");
+    for (language, standard) in [("c", "c89"), ("cpp", "c++17")] {
+        let source = folder.join(format!("quick_start.{language}"));
+        std::fs::write(&source, quick_start(language)).expect("the folder is writable");
+        let program = c::Build::new(standard).program(&[source.to_str().unwrap()], &folder);
+        // Under the name that the program asks for.
+        let library = folder.join(pellucid_ffi::PELLUCID_SONAME);
+        let _ = std::fs::remove_file(&library);
+        std::os::unix::fs::symlink(c::plugin(), &library).expect("the folder is writable");
+        let output = Command::new(program).env("LD_LIBRARY_PATH", &*folder).output();
+        let output = output.expect("it runs");
+        let printed = c::printed(&output);
+        assert!(output.status.success() && printed.starts_with('['), "{language}: {printed}");
     }
 }
