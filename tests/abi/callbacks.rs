@@ -72,6 +72,7 @@ fn expose(host: &Host, wcs: *mut pellucid_wcs, psf: *mut pellucid_psf) -> *mut p
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "minutes of arithmetic, the same calls as others")]
 fn a_wcs_by_functions_is_the_wcs_by_grid() {
     let host = Host::new("{}");
     let expected = predict(&host, host.exposure());
@@ -228,6 +229,7 @@ fn a_wcs_that_fails_later_fails_what_uses_it() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "minutes of arithmetic, the same calls as others")]
 fn a_psf_by_grid_is_interpolated_at_the_centre_of_the_exposure() {
     let host = Host::new("{}");
     // Two nodes along x: a point, and a point one pixel to the right of the centre. The exposure's
