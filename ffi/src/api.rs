@@ -21,6 +21,9 @@ macro_rules! table {
                 $((stringify!($head), core::mem::offset_of!($table, $head)),)*
                 $((stringify!($slot), core::mem::offset_of!($table, $slot)),)*
             ];
+            /// Name, argument types and return type of every slot, as written here.
+            pub const SIGNATURES: &[(&str, &[&str], &str)] =
+                &[$((stringify!($slot), &[$(stringify!($arg)),*], stringify!($($out)?)),)*];
         }
     };
 }
@@ -66,6 +69,7 @@ table! {
         result_diagnostics(*mut pellucid_result, *mut *const c_char, Err) -> pellucid_status;
         result_header(*mut pellucid_result, *mut *const c_char, *mut usize, Err) -> pellucid_status;
         result_release(*mut pellucid_result);
+        psf_from_grid(*mut pellucid_engine, *const pellucid_array, *const f64, *const f64, i32, u32, *mut *mut pellucid_psf, Err) -> pellucid_status;
     }
 }
 

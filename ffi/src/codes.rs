@@ -3,7 +3,7 @@
 /// Breaking level of the interface.
 pub const PELLUCID_ABI: u32 = 1;
 /// Additions since the breaking level.
-pub const PELLUCID_ABI_MINOR: u32 = 0;
+pub const PELLUCID_ABI_MINOR: u32 = 1;
 /// File name to open.
 pub const PELLUCID_SONAME: &str = "libpellucid.so.1";
 /// Name of the entry symbol, NUL terminated.

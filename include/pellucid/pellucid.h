@@ -31,7 +31,7 @@ extern "C" {
 /* Breaking level of this interface, equal to the number in the soname libpellucid.so.1. */
 #define PELLUCID_ABI 1u
 /* Additions since that level: slots at the end of the table, fields at the end of structs. */
-#define PELLUCID_ABI_MINOR 0u
+#define PELLUCID_ABI_MINOR 1u
 /* Name to hand to dlopen, with RTLD_NOW | RTLD_LOCAL. */
 #define PELLUCID_SONAME "libpellucid.so.1"
 
@@ -149,8 +149,8 @@ typedef struct pellucid_array {
  *
  * Inside log, on_state, the WCS and PSF callbacks and an array's release, slots that take an engine
  * or a job do not work (PELLUCID_E_STATE): they could wait for the very thread they run on.
- * Releases work there, except engine_release, which is ignored. Callbacks must not throw or
- * longjmp. */
+ * Releases work there, except engine_release, which is ignored. A callback must return: behaviour
+ * is undefined if an exception or a longjmp leaves it (pellucid.hpp catches exceptions). */
 typedef struct pellucid_host {
   uint32_t struct_size;
   uint32_t flags; /* PELLUCID_HOST_* */
@@ -298,7 +298,9 @@ typedef struct pellucid_mem {
   uint64_t results_held; /* samples kept alive by results and arrays */
 } pellucid_mem;
 
-/* The function table. It only grows: a slot exists if it ends within struct_size and is not NULL.
+/* The function table. It only grows: a slot exists if it ends within struct_size and is not NULL,
+ * which PELLUCID_HAS(api, slot) tells. Slots that say "since minor ..." may be absent from a plugin
+ * that is older than this header; the others are always there.
  *
  * Every slot that returns a pellucid_status may also return E_ARG, E_ABI, E_FORKED and E_PANIC as
  * described above; slots that take an engine or a job also E_STATE from inside a callback.
@@ -427,7 +429,7 @@ typedef struct pellucid_api {
   pellucid_status (*result_percentiles)(pellucid_result *result, const double *q, size_t nq,
                                         pellucid_array *out, pellucid_error **error);
   /* y - A x on the detector, float32 [y, x], NaN where a pixel was not used; exposure counts as in
-   * the job. sample -1: x is the posterior mean. */
+   * the job. sample -1: x is the posterior mean. E_CALLBACK from a reentrant WCS. */
   pellucid_status (*result_residuals)(pellucid_result *result, int64_t sample, size_t exposure,
                                       pellucid_array *out, pellucid_error **error);
   /* Per exposure and sample chi2, dof, whiteness, p-values, flags; "sample_errors" ([null or text]
@@ -439,7 +441,22 @@ typedef struct pellucid_api {
   pellucid_status (*result_header)(pellucid_result *result, const char **cards, size_t *len,
                                    pellucid_error **error);
   void (*result_release)(pellucid_result *result);
+
+  /* Since minor 1. A PSF that depends on position, from images at the nodes of a rectangular grid:
+   * kernels [my, mx, ny, nx] float, each as in psf_from_array, for sources at column x[j] of mx and
+   * row y[i] of my, strictly ascending 0-based pixels of the exposure, also outside it (of a stamp,
+   * subtract its corner from the detector's positions). Bilinear between the nodes, constant beyond
+   * the outermost. Taken at the centre of the exposure, whose blur it is throughout (see
+   * pellucid_psf_callback). */
+  pellucid_status (*psf_from_grid)(pellucid_engine *engine, const pellucid_array *kernels,
+                                   const double *x, const double *y, int32_t oversample,
+                                   uint32_t flags, pellucid_psf **psf, pellucid_error **error);
 } pellucid_api;
+
+/* Whether a plugin's table has a slot of this header. */
+#define PELLUCID_HAS(api, slot)                                                        \
+  ((api)->struct_size >= offsetof(pellucid_api, slot) + sizeof(((api)->slot)) && \
+   (api)->slot != NULL)
 
 /* Extension "org.pellucid.predict/1": what exposures would see of a model image. */
 #define PELLUCID_EXT_PREDICT "org.pellucid.predict/1"
@@ -449,7 +466,8 @@ typedef struct pellucid_predict_ext {
   /* A x without noise, float32 [y, x] for every detector pixel of each exposure. model [ny, nx]
    * float is surface brightness on the TAN grid centred on (ra, dec) (see pellucid_job_desc), 0
    * outside. out: n arrays with struct_size set; on failure none is written. E_NOMEM: an exposure
-   * takes about 256 bytes for each sub-pixel of the PSF's sampling, all over the image. */
+   * takes about 256 bytes for each sub-pixel of the PSF's sampling, all over the image. E_CALLBACK
+   * from a reentrant WCS. */
   pellucid_status (*predict)(pellucid_engine *engine, pellucid_exposure *const *exposures, size_t n,
                              double ra, double dec, double pixscale, const pellucid_array *model,
                              pellucid_array *out, pellucid_error **error);

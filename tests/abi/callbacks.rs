@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 use pellucid_ffi::*;
 use pellucid_tests::{
-    Host, JobDesc, SIDE, array, exposure_desc, fails, ok, sized, sky, slot, take_values,
+    Host, JobDesc, PSF, SIDE, array, exposure_desc, fails, ok, sized, sky, slot, take_values,
 };
 
 /// What the functions below are given as context.
@@ -72,6 +72,7 @@ fn expose(host: &Host, wcs: *mut pellucid_wcs, psf: *mut pellucid_psf) -> *mut p
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "minutes of arithmetic, the same calls as others")]
 fn a_wcs_by_functions_is_the_wcs_by_grid() {
     let host = Host::new("{}");
     let expected = predict(&host, host.exposure());
@@ -150,6 +151,119 @@ fn a_psf_by_a_function_is_evaluated_once_for_each_exposure() {
     slot!(host.api, psf_release(psf));
     assert_eq!(ctx.released.load(Ordering::SeqCst), 1, "exposures keep values, not the function");
     slot!(host.api, exposure_release(exposure));
+}
+
+unsafe extern "C" fn eval_nothing(ctx: *mut c_void, _: i32, _: f64, _: f64, _: *mut f32) -> i32 {
+    context(ctx).calls.fetch_add(1, Ordering::SeqCst);
+    0
+}
+
+unsafe extern "C" fn map_nothing(ctx: *mut c_void, _: usize, _: *const f64, _: *mut f64) -> i32 {
+    context(ctx).calls.fetch_add(1, Ordering::SeqCst);
+    0
+}
+
+#[test]
+fn a_function_that_writes_nothing_is_a_failing_one() {
+    let host = Host::new("{}");
+    let ctx = Context::default();
+    let mut sky: pellucid_wcs_callback = sized();
+    sky.ctx = (&raw const ctx).cast_mut().cast();
+    sky.pix2sky = Some(map_nothing);
+    (sky.ny, sky.nx) = (SIDE as i32, SIDE as i32);
+    let message = fails(host.api, PELLUCID_E_CALLBACK, |e| {
+        slot!(host.api, wcs_from_callback(host.engine, &sky, &mut null_mut(), e))
+    });
+    assert!(message.contains("pix2sky") && message.contains("finite"), "{message}");
+    let mut blur: pellucid_psf_callback = sized();
+    blur.ctx = (&raw const ctx).cast_mut().cast();
+    (blur.ny, blur.nx, blur.oversample) = (3, 3, 1);
+    blur.eval = Some(eval_nothing);
+    let mut psf = null_mut();
+    ok(host.api, |e| slot!(host.api, psf_from_callback(host.engine, &blur, &mut psf, e)));
+    let ones = [1.0_f32; SIDE * SIDE];
+    let sci = array(&ones, &[SIDE, SIDE]);
+    let desc = exposure_desc(&sci, host.wcs(), psf);
+    let message = fails(host.api, PELLUCID_E_CALLBACK, |e| {
+        slot!(host.api, exposure_create(host.engine, &desc, &mut null_mut(), e))
+    });
+    assert!(message.contains("eval") && message.contains("finite"), "{message}");
+    slot!(host.api, psf_release(psf));
+}
+
+#[test]
+fn a_wcs_that_fails_later_fails_what_uses_it() {
+    let host = Host::new("{}");
+    let ctx = Context::default();
+    let mut callback: pellucid_wcs_callback = sized();
+    callback.flags = PELLUCID_WCS_REENTRANT;
+    callback.ctx = (&raw const ctx).cast_mut().cast();
+    callback.pix2sky = Some(pix2sky);
+    callback.release = Some(release);
+    let mut wcs = null_mut();
+    ok(host.api, |e| slot!(host.api, wcs_from_callback(host.engine, &callback, &mut wcs, e)));
+    let exposure = expose(&host, wcs, host.psf());
+    slot!(host.api, wcs_release(wcs));
+    let job = JobDesc::new(&[exposure], "{}");
+    let mut handle = null_mut();
+    ok(host.api, |e| slot!(host.api, job_submit(host.engine, &job.desc, &mut handle, e)));
+    ok(host.api, |e| slot!(host.api, job_wait(handle, -1, e)));
+    let mut result = null_mut();
+    ok(host.api, |e| slot!(host.api, job_result(handle, &mut result, e)));
+    ctx.code.store(17, Ordering::SeqCst);
+    let message = fails(host.api, PELLUCID_E_CALLBACK, |e| {
+        slot!(host.api, result_residuals(result, 0, 0, &mut sized(), e))
+    });
+    assert!(message.contains("17"), "{message}");
+    let model = array(&[1.0_f32; 4], &[2, 2]);
+    let ext = pellucid::predict_extension::<pellucid::stub::StubEngine>();
+    fails(host.api, PELLUCID_E_CALLBACK, |e| {
+        let out = &mut sized();
+        slot!(ext, predict(host.engine, &exposure, 1, 150.0, 2.0, 0.05, &model, out, e))
+    });
+    slot!(host.api, exposure_release(exposure));
+    slot!(host.api, job_release(handle));
+    assert_eq!(ctx.released.load(Ordering::SeqCst), 0, "the result retains its exposures");
+    slot!(host.api, result_release(result));
+    assert_eq!(ctx.released.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "minutes of arithmetic, the same calls as others")]
+fn a_psf_by_grid_is_interpolated_at_the_centre_of_the_exposure() {
+    let host = Host::new("{}");
+    // Two nodes along x: a point, and a point one pixel to the right of the centre. The exposure's
+    // centre, 3.5, lies a quarter of the way from 2.5 to 6.5.
+    let mut kernels = [0.0_f64; 2 * 9];
+    (kernels[4], kernels[9 + 5]) = (3.0, 5.0);
+    let kernels = array(&kernels, &[1, 2, 3, 3]);
+    let (mut psf, x, y) = (null_mut(), [2.5, 6.5], [0.0]);
+    let make = |x: &[f64], y: &[f64], psf: &mut *mut pellucid_psf, e| {
+        slot!(host.api, psf_from_grid(host.engine, &kernels, x.as_ptr(), y.as_ptr(), 1, 0, psf, e))
+    };
+    ok(host.api, |e| make(&x, &y, &mut psf, e));
+    let seen = predict(&host, expose(&host, host.wcs(), psf));
+    let at = |kernel: [f64; 9]| {
+        let kernel = array(&kernel, &[3, 3]);
+        let mut psf = null_mut();
+        ok(host.api, |e| slot!(host.api, psf_from_array(host.engine, &kernel, 1, 0, &mut psf, e)));
+        predict(&host, expose(&host, host.wcs(), psf))
+    };
+    let expected = at([0.0, 0.0, 0.0, 0.0, 0.75, 0.25, 0.0, 0.0, 0.0]);
+    assert!(seen.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5), "{seen:?}");
+    let wrong = at([0.0, 0.0, 0.0, 0.0, 0.25, 0.75, 0.0, 0.0, 0.0]);
+    assert!(seen.iter().zip(&wrong).all(|(a, b)| (a - b).abs() > 0.1), "{seen:?}");
+    for x in [[6.5, 2.5], [2.5, 2.5], [2.5, f64::NAN], [2.5, f64::INFINITY]] {
+        let message = fails(host.api, PELLUCID_E_ARG, |e| make(&x, &y, &mut null_mut(), e));
+        assert!(message.contains("nodes") && message.contains("ascending"), "{message}");
+    }
+    let flat = array(&PSF, &[3, 3]);
+    let message = fails(host.api, PELLUCID_E_ARG, |e| {
+        let psf = &mut null_mut();
+        slot!(host.api, psf_from_grid(host.engine, &flat, &0.0, &0.0, 1, 0, psf, e))
+    });
+    assert!(message.contains("4 dimensions"), "{message}");
+    slot!(host.api, psf_release(psf));
 }
 
 #[test]

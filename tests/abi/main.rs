@@ -6,6 +6,7 @@ mod exposures;
 mod misuse;
 mod null;
 mod panics;
+mod reentrancy;
 mod results;
 mod slots;
 mod structs;

@@ -32,6 +32,10 @@ fn every_handle(host: &Host, h: *mut pellucid_engine, but: &str) {
     refused("engine", &mut |e| slot!(api, wcs_from_grid(h, &radec, 0.0, 0.0, 1.0, &mut wcs, e)));
     refused("engine", &mut |e| slot!(api, wcs_from_callback(h, &sized(), &mut wcs, e)));
     refused("engine", &mut |e| slot!(api, psf_from_array(h, &kernel, 1, 0, &mut null_mut(), e)));
+    let kernels = array(&[1.0_f64], &[1, 1, 1, 1]);
+    refused("engine", &mut |e| {
+        slot!(api, psf_from_grid(h, &kernels, &0.0, &0.0, 1, 0, &mut null_mut(), e))
+    });
     refused("engine", &mut |e| slot!(api, psf_from_callback(h, &sized(), &mut null_mut(), e)));
     refused("engine", &mut |e| slot!(api, exposure_create(h, &sized(), &mut null_mut(), e)));
     let job = JobDesc::new(&[h.cast()], "{}");

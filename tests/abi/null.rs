@@ -49,6 +49,13 @@ fn every_required_pointer_is_named_when_null() {
     refused("kernel", &mut |e| slot!(api, psf_from_array(engine, null(), 1, 0, &mut psf, e)));
     let kernel = array(&PSF, &[3, 3]);
     refused("psf", &mut |e| slot!(api, psf_from_array(engine, &kernel, 1, 0, null_mut(), e)));
+    let kernels = array(&PSF, &[1, 1, 3, 3]);
+    let grid =
+        |kernels, x, y, out, e| slot!(api, psf_from_grid(engine, kernels, x, y, 1, 0, out, e));
+    refused("kernels", &mut |e| grid(null(), &0.0, &0.0, &mut psf, e));
+    refused("x", &mut |e| grid(&kernels, null(), &0.0, &mut psf, e));
+    refused("y", &mut |e| grid(&kernels, &0.0, null(), &mut psf, e));
+    refused("psf", &mut |e| grid(&kernels, &0.0, &0.0, null_mut(), e));
     refused("callback", &mut |e| slot!(api, psf_from_callback(engine, null(), &mut psf, e)));
     refused("eval", &mut |e| slot!(api, psf_from_callback(engine, &sized(), &mut psf, e)));
     refused("psf", &mut |e| slot!(api, psf_from_callback(engine, &sized(), null_mut(), e)));

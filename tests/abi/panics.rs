@@ -55,6 +55,11 @@ fn slots_of_an_engine() {
     with("psf_from_array", &|api, engine| {
         panics(api, &mut |e| slot!(api, psf_from_array(engine, &kernel, 1, 0, &mut null_mut(), e)));
     });
+    with("psf_from_grid", &|api, engine| {
+        panics(api, &mut |e| {
+            slot!(api, psf_from_grid(engine, &kernel, &0.0, &0.0, 1, 0, &mut null_mut(), e))
+        });
+    });
     with("psf_from_callback", &|api, engine| {
         panics(api, &mut |e| slot!(api, psf_from_callback(engine, &sized(), &mut null_mut(), e)));
     });

@@ -82,6 +82,7 @@ fn statistics_leave_failed_samples_out() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "minutes of arithmetic, the same calls as others")]
 fn residuals_are_in_the_detector_frame() {
     let host = Host::new("{}");
     let result = host.result("{}");

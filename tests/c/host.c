@@ -2,8 +2,8 @@
  *
  *   host LIBRARY PRIOR MODEL_SIDE PIXEL_SCALE [MODEL_DIR]
  *
- * It makes its own exposures with the prediction extension, uses every slot of the table once, checks
- * what comes back and prints a summary. Exit code 0 if all is well. */
+ * It makes its own exposures with the prediction extension, uses every slot of the table once,
+ * checks what comes back and prints a summary. Exit code 0 if all is well. */
 #define _POSIX_C_SOURCE 200809L
 #include <dlfcn.h>
 #include <math.h>
@@ -15,10 +15,12 @@
 #include <pellucid/pellucid.h>
 
 #define N_EXPOSURES 4
-#define SIDE 16
 #define N_SAMPLES 6
+#ifndef SIDE
+#define SIDE 16
 #define PSF_SIDE 13
 #define OVERSAMPLE 4
+#endif
 
 static const pellucid_api *api;
 static const double RA = 150.1, DEC = 2.2, DATA_SCALE = 0.06, SIGMA = 0.05;
@@ -160,7 +162,8 @@ static void tour(pellucid_engine *engine, float *kernel) {
   pellucid_psf_callback psf_callback;
   pellucid_wcs *wcs = NULL;
   pellucid_psf *psf = NULL;
-  pellucid_array radec = empty();
+  pellucid_array radec = empty(), kernels = empty();
+  static const double corners[2] = {-100.0, 100.0};
   double nodes[4 * 4 * 2], xy[2];
   const char *models = NULL;
   size_t n = 8, k;
@@ -203,6 +206,17 @@ static void tour(pellucid_engine *engine, float *kernel) {
   psf_callback.oversample = OVERSAMPLE;
   psf_callback.eval = eval_psf;
   must(api->psf_from_callback(engine, &psf_callback, &psf, &error), error, "psf_from_callback");
+  api->psf_release(psf);
+  check(PELLUCID_HAS(api, psf_from_grid), "the plugin is of minor 1 at least");
+  kernels.data = kernel;
+  kernels.dtype = PELLUCID_F32;
+  kernels.ndim = 4;
+  kernels.shape[0] = kernels.shape[1] = 2;
+  kernels.shape[2] = kernels.shape[3] = PSF_SIDE;
+  kernels.stride[2] = PSF_SIDE * 4; /* the same kernel at all four nodes */
+  kernels.stride[3] = 4;
+  must(api->psf_from_grid(engine, &kernels, corners, corners, OVERSAMPLE, 0, &psf, &error), error,
+       "psf_from_grid");
   api->psf_release(psf);
   api->psf_release(NULL);
 }
@@ -316,9 +330,9 @@ int main(int argc, char **argv) {
   functions.struct_size = sizeof functions;
   functions.ctx = &logged;
   functions.log = log_to_stderr;
-  check(api->engine_create("{\"no_such_key\": 1}", &functions, &engine, &error) ==
-            PELLUCID_E_CONFIG,
-        "an unknown key is refused");
+  check(
+      api->engine_create("{\"no_such_key\": 1}", &functions, &engine, &error) == PELLUCID_E_CONFIG,
+      "an unknown key is refused");
   check(engine == NULL && strstr(api->error_message(error), "no_such_key") != NULL, "and named");
   api->error_release(error);
   error = NULL;

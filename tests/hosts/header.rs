@@ -12,7 +12,7 @@ fn the_header_compiles_everywhere_and_twice() {
 }
 
 /// Lines `PELLUCID_NAME = value` of a file, without comments.
-fn constants(text: &str) -> Vec<(String, i64)> {
+pub(crate) fn constants(text: &str) -> Vec<(String, i64)> {
     let mut found: Vec<_> = text
         .lines()
         .filter_map(|line| {

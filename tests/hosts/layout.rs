@@ -51,3 +51,92 @@ fn c_and_rust_agree() {
     let output = Command::new(program).output().expect("it runs");
     assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
 }
+
+/// A type of the Rust tables as C writes it.
+fn in_c(rust: &str) -> String {
+    if let Some(to) = rust.strip_prefix("*const ") {
+        // Const binds to what is on its left.
+        return format!("{} const *", in_c(to));
+    }
+    if let Some(to) = rust.strip_prefix("*mut ") {
+        return format!("{} *", in_c(to));
+    }
+    match rust {
+        "" | "c_void" => "void",
+        "c_char" => "char",
+        "usize" => "size_t",
+        "f64" => "double",
+        "f32" => "float",
+        "i32" => "int32_t",
+        "i64" => "int64_t",
+        "u32" => "uint32_t",
+        "u64" => "uint64_t",
+        "Err" => "pellucid_error **",
+        name if name.starts_with("pellucid_") => name,
+        other => panic!("{other} has no C name here"),
+    }
+    .to_owned()
+}
+
+/// Assigns each slot of the C table to a pointer of the Rust slot's type.
+fn assignments(table: &str, slots: &[(&str, &[&str], &str)], but: &str) -> String {
+    let mut text = format!("void check_{table}(const {table} *t);\n");
+    writeln!(text, "void check_{table}(const {table} *t) {{").unwrap();
+    for (slot, arguments, output) in slots {
+        let mut list: Vec<_> = arguments.iter().map(|a| in_c(a)).collect();
+        if *slot == but {
+            list[0] = "const char *".into();
+        }
+        let list = if list.is_empty() { "void".into() } else { list.join(", ") };
+        writeln!(text, "{{ {} (*f)({list}) = t->{slot}; (void)f; }}", in_c(output)).unwrap();
+    }
+    text + "}\n"
+}
+
+#[test]
+fn c_and_rust_agree_on_every_prototype() {
+    let folder = c::scratch("prototypes");
+    let source = folder.join("prototypes.c");
+    let compiles = |but| {
+        let mut program = String::from("#include <pellucid/pellucid.h>\n");
+        program += &assignments("pellucid_api", pellucid_api::SIGNATURES, but);
+        program += &assignments("pellucid_predict_ext", pellucid_predict_ext::SIGNATURES, "");
+        std::fs::write(&source, program).expect("the folder is writable");
+        let mut command = Command::new("gcc");
+        command.args(["-std=c11", "-Wall", "-Wextra", "-pedantic", "-Werror", "-fsyntax-only"]);
+        command.arg("-I").arg(c::root().join("include")).arg(&source);
+        let output = command.output().expect("gcc is installed");
+        output.status.success().then_some(()).ok_or_else(|| c::printed(&output))
+    };
+    assert_eq!(compiles(""), Ok(()));
+    let wrong = compiles("job_wait").expect_err("one prototype is wrong");
+    assert!(wrong.contains("incompatible") && wrong.contains("job_wait"), "{wrong}");
+}
+
+/// The interface as it was at each minor, one line a constant, size or field.
+fn contract() -> Vec<String> {
+    let codes = std::fs::read_to_string(c::root().join("ffi/src/codes.rs")).expect("in the tree");
+    let constants = crate::header::constants(&codes);
+    let mut lines: Vec<_> =
+        constants.into_iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    for layout in STRUCTS {
+        let fields = fields(layout)
+            .map(|(field, offset, size)| format!("{}.{field}: {size} bytes at {offset}", layout.0));
+        lines.extend(fields);
+    }
+    lines
+}
+
+#[test]
+fn the_interface_only_grows() {
+    let frozen = include_str!("interface-1.txt");
+    let now = contract();
+    let gone: Vec<_> = frozen
+        .lines()
+        .filter(|line| !line.starts_with('#') && !now.iter().any(|have| have == line))
+        .collect();
+    assert!(gone.is_empty(), "an incompatible change, which needs a new PELLUCID_ABI: {gone:?}");
+    let new: Vec<_> =
+        now.iter().filter(|line| !frozen.lines().any(|old| old == line.as_str())).collect();
+    assert!(new.is_empty(), "raise PELLUCID_ABI_MINOR and add to interface-1.txt: {new:#?}");
+}

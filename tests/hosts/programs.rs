@@ -32,3 +32,11 @@ fn a_forked_child_is_told_so() {
     let program = c::compile("fork.c", "c99", &folder);
     run(Command::new(program).arg(c::plugin()));
 }
+
+#[test]
+fn nothing_starts_before_an_engine() {
+    let folder = c::scratch("quiet");
+    let program = c::compile("quiet.c", "c99", &folder);
+    let output = run(Command::new(program).arg(c::plugin()));
+    println!("{}", c::printed(&output));
+}

@@ -231,3 +231,137 @@ fn states_are_told_in_order_and_never_after_a_release() {
     }
     slot!(host.api, exposure_release(exposure));
 }
+
+#[test]
+fn a_job_may_be_cancelled_at_any_moment() {
+    let host = Host::new("{}");
+    const STEPS: i32 = 12;
+    let options = format!(r#"{{"steps": {STEPS}, "step_ms": 1}}"#);
+    for at in 0..=STEPS + 1 {
+        let job = host.submit(&options);
+        let mut progress: pellucid_progress = sized();
+        // 0: most likely still in the queue. STEPS + 1: when it is done.
+        while progress.step < at && progress.state < PELLUCID_JOB_DONE {
+            thread::yield_now();
+            ok(host.api, |e| slot!(host.api, job_poll(job, &mut progress, e)));
+        }
+        assert_eq!(slot!(host.api, job_cancel(job)), PELLUCID_OK);
+        let status = slot!(host.api, job_wait(job, -1, null_mut()));
+        ok(host.api, |e| slot!(host.api, job_poll(job, &mut progress, e)));
+        let mut result = null_mut();
+        let got = slot!(host.api, job_result(job, &mut result, null_mut()));
+        // Whichever came first, all slots tell the same story.
+        match progress.state {
+            PELLUCID_JOB_DONE => assert_eq!((status, got), (PELLUCID_OK, PELLUCID_OK)),
+            PELLUCID_JOB_CANCELLED => {
+                assert_eq!((status, got), (PELLUCID_E_CANCELLED, PELLUCID_E_CANCELLED));
+                assert!(at <= STEPS, "a finished job stays done");
+            }
+            other => panic!("state {other} after cancelling at step {at}"),
+        }
+        slot!(host.api, result_release(result));
+        slot!(host.api, job_release(job));
+    }
+}
+
+#[test]
+fn a_result_may_be_released_while_others_read_it() {
+    let host = Host::new("{}");
+    let api = host.api;
+    let rounds = if cfg!(miri) { 2 } else { 20 };
+    for _ in 0..rounds {
+        let result = host.result("{}").addr();
+        let handle = move || without_provenance_mut::<pellucid_result>(result);
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(move || {
+                    loop {
+                        let mut view: pellucid_array = sized();
+                        let status =
+                            slot!(api, result_samples(handle(), 0, -1, &mut view, null_mut()));
+                        if status != PELLUCID_OK {
+                            assert_eq!(status, PELLUCID_E_ARG);
+                            break;
+                        }
+                        // The view outlives the handle, whoever releases that meanwhile.
+                        let sum: f32 = pellucid_tests::take_values(view).iter().sum();
+                        assert!(sum.is_finite());
+                        slot!(api, result_stat(handle(), c"mean".as_ptr(), &mut view, null_mut()));
+                        if let Some(release) = view.release {
+                            // SAFETY: filled in by the slot above.
+                            unsafe { release(&mut view) };
+                        }
+                    }
+                });
+            }
+            scope.spawn(move || {
+                thread::yield_now();
+                slot!(api, result_release(handle()));
+                slot!(api, result_release(handle()));
+            });
+        });
+    }
+}
+
+/// A PSF function that says when it begins and waits for a word to go on.
+struct SlowPsf {
+    begun: std::sync::Barrier,
+    may_end: std::sync::Barrier,
+}
+
+unsafe extern "C" fn eval_slowly(ctx: *mut c_void, _: i32, _: f64, _: f64, out: *mut f32) -> i32 {
+    // SAFETY: the test passes a `SlowPsf` that outlives its PSF.
+    let slow = unsafe { &*ctx.cast::<SlowPsf>() };
+    slow.begun.wait();
+    slow.may_end.wait();
+    // SAFETY: room for one.
+    unsafe { out.write(1.0) };
+    0
+}
+
+#[test]
+fn releases_wait_for_calls_in_progress_or_leave_them_their_objects() {
+    let host = Host::new("{}");
+    let (api, engine, wcs) = (host.api, host.engine.addr(), host.wcs().addr());
+    let slow = SlowPsf { begun: std::sync::Barrier::new(2), may_end: std::sync::Barrier::new(2) };
+    let mut blur: pellucid_psf_callback = sized();
+    blur.ctx = (&raw const slow).cast_mut().cast();
+    (blur.ny, blur.nx, blur.oversample) = (1, 1, 1);
+    blur.eval = Some(eval_slowly);
+    let mut psf = null_mut();
+    ok(api, |e| slot!(api, psf_from_callback(host.engine, &blur, &mut psf, e)));
+    let psf = psf.addr();
+    let released = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let created = scope.spawn(move || {
+            let ones = [1.0_f32; 64];
+            let sci = pellucid_tests::array(&ones, &[8, 8]);
+            let desc = pellucid_tests::exposure_desc(
+                &sci,
+                without_provenance_mut(wcs),
+                without_provenance_mut(psf),
+            );
+            let mut exposure = null_mut();
+            let engine = without_provenance_mut(engine);
+            ok(api, |e| slot!(api, exposure_create(engine, &desc, &mut exposure, e)));
+            slot!(api, exposure_release(exposure));
+        });
+        slow.begun.wait();
+        // The call in progress holds its WCS and PSF: these return at once.
+        slot!(api, wcs_release(without_provenance_mut(wcs)));
+        slot!(api, psf_release(without_provenance_mut(psf)));
+        let releasing = scope.spawn(|| {
+            drop(host);
+            released.store(true, Ordering::SeqCst);
+        });
+        // Time to be wrong in; a right one waits for the call whatever the time.
+        thread::sleep(Duration::from_millis(30));
+        assert!(!released.load(Ordering::SeqCst), "the engine went under a call");
+        slow.may_end.wait();
+        created.join().expect("the call succeeds");
+        releasing.join().expect("and then the release");
+    });
+    fails(api, PELLUCID_E_ARG, |e| {
+        slot!(api, engine_memory(without_provenance_mut(engine), &mut sized(), e))
+    });
+}

@@ -43,18 +43,61 @@ pub fn scratch(name: &str) -> Scratch {
 
 /// Compiles `tests/c/<source>` strictly and returns the program.
 pub fn compile(source: &str, standard: &str, folder: &Path) -> PathBuf {
-    let program = folder.join(source).with_extension(standard);
-    let compiler = if standard.starts_with("c++") { "g++" } else { "gcc" };
-    let language = if standard.starts_with("c++") { "c++" } else { "c" };
-    let mut command = Command::new(compiler);
-    command.args(["-Wall", "-Wextra", "-pedantic", "-Werror", "-O1", "-g"]);
-    command.arg(format!("-std={standard}")).args(["-x", language]);
-    command.arg("-I").arg(root().join("include"));
-    command.arg(root().join("tests/c").join(source)).arg("-o").arg(&program);
-    command.args(["-ldl", "-lpthread", "-lm"]);
-    let output = command.output().expect("gcc and g++ are installed");
-    assert!(output.status.success(), "{source} as {standard}:\n{}", printed(&output));
-    program
+    Build::new(standard).program(&[source], folder)
+}
+
+/// A strict compilation: every warning is an error.
+pub struct Build {
+    compiler: String,
+    standard: String,
+    include: PathBuf,
+    flags: Vec<String>,
+}
+
+impl Build {
+    /// With gcc, or g++ for a standard of C++, and the repository's headers.
+    pub fn new(standard: &str) -> Self {
+        Self {
+            compiler: if standard.starts_with("c++") { "g++" } else { "gcc" }.into(),
+            standard: standard.into(),
+            include: root().join("include"),
+            flags: Vec::new(),
+        }
+    }
+
+    /// Another compiler.
+    pub fn compiler(mut self, name: &str) -> Self {
+        self.compiler = name.into();
+        self
+    }
+
+    /// Another copy of the headers.
+    pub fn include(mut self, folder: &Path) -> Self {
+        self.include = folder.into();
+        self
+    }
+
+    /// One more flag.
+    pub fn flag(mut self, flag: impl Into<String>) -> Self {
+        self.flags.push(flag.into());
+        self
+    }
+
+    /// Compiles and links sources of `tests/c` (or of anywhere, by an absolute path).
+    pub fn program(&self, sources: &[&str], folder: &Path) -> PathBuf {
+        let name = Path::new(sources[0]).file_stem().expect("a source has a name");
+        let program = folder.join(name).with_extension(&self.standard);
+        let language = if self.standard.starts_with("c++") { "c++" } else { "c" };
+        let mut command = Command::new(&self.compiler);
+        command.args(["-Wall", "-Wextra", "-pedantic", "-Werror", "-O1", "-g"]);
+        command.arg(format!("-std={}", self.standard)).args(["-x", language]).args(&self.flags);
+        command.arg("-I").arg(&self.include);
+        command.args(sources.iter().map(|source| root().join("tests/c").join(source)));
+        command.arg("-o").arg(&program).args(["-ldl", "-lpthread", "-lm"]);
+        let output = command.output().unwrap_or_else(|e| panic!("{}: {e}", self.compiler));
+        assert!(output.status.success(), "{command:?}:\n{}", printed(&output));
+        program
+    }
 }
 
 /// What a program printed, both streams.

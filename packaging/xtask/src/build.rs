@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::packages::Purpose;
-use crate::process::{cargo, release_dir, root, run, timed};
+use crate::process::{cargo, command, release_dir, root, run, timed};
 use crate::setup::{self, Libtorch, Options};
 use crate::{abi, deps, header, layout};
 
@@ -40,6 +40,7 @@ pub(crate) fn test() -> Result<()> {
     // The tests load the plugin and run the CLI as a host would: they have to be there first.
     timed("build", || compile(&libtorch))?;
     timed("abi", abi::run)?;
+    timed("tests on the stub engine", test_stub)?;
     timed("tests", || {
         let mut cargo = cargo("test");
         libtorch.apply(&mut cargo);
@@ -47,5 +48,33 @@ pub(crate) fn test() -> Result<()> {
         cargo.env("PELLUCID_MODELS", root().join("packaging/models"));
         run(cargo.args(["--release", "--workspace", "--no-fail-fast"]))
     })?;
+    Ok(())
+}
+
+/// What a host may do to the boundary, with the stub engine behind it: the sanitizers and Valgrind
+/// cannot look past libtorch. In a target folder of its own, lest the stub's libpellucid.so take the
+/// place of the real one.
+fn test_stub() -> Result<()> {
+    let mut cargo = cargo("test");
+    cargo.args(["--release", "-p", "pellucid-tests", "-p", "pellucid-plugin"]);
+    cargo.args(["--no-default-features", "--no-fail-fast"]);
+    run(cargo.arg("--target-dir").arg(release_dir().join("../stub")))
+}
+
+/// The boundary and its tests under Miri, which sees every invalid access, race and leak of a pointer's
+/// right that Rust forbids. wcslib and C programs it cannot run: those tests are left out.
+pub(crate) fn miri() -> Result<()> {
+    let miri = |package: &str, targets: &[&str]| {
+        let mut cargo = command("cargo");
+        // Handles are numbers and come back as pointers; logger and panic hook are never freed.
+        cargo.env(
+            "MIRIFLAGS",
+            "-Zmiri-permissive-provenance -Zmiri-disable-isolation -Zmiri-ignore-leaks",
+        );
+        cargo.args(["+nightly", "miri", "test", "-p", package, "--no-default-features"]);
+        run(cargo.args(targets).arg("--target-dir").arg(release_dir().join("../miri")))
+    };
+    timed("miri: plugin", || miri("pellucid-plugin", &["--lib"]))?;
+    timed("miri: ABI", || miri("pellucid-tests", &["--test", "abi", "--test", "lifecycle"]))?;
     Ok(())
 }

@@ -5,7 +5,8 @@ use std::env;
 use crate::error::{Error, Result};
 use crate::process::{command, root, run_with_input};
 
-const FLAGS: &[&str] = &["-Wall", "-Wextra", "-pedantic", "-Werror", "-fsyntax-only"];
+const FLAGS: &[&str] =
+    &["-Wall", "-Wextra", "-pedantic", "-Werror", "-Wconversion", "-Wshadow", "-fsyntax-only"];
 
 /// A header and what it promises to compile as.
 struct Promise {
@@ -29,7 +30,13 @@ const PROMISES: &[Promise] = &[
         header: "pellucid/pellucid.h",
         language: "c++",
         compiler: CXX,
-        standards: &["c++17"],
+        standards: &["c++17", "c++20"],
+    },
+    Promise {
+        header: "pellucid/pellucid.hpp",
+        language: "c++",
+        compiler: CXX,
+        standards: &["c++17", "c++20"],
     },
 ];
 

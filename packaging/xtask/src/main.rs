@@ -15,6 +15,7 @@ mod packages;
 mod process;
 mod setup;
 mod wheel;
+mod witness;
 
 use std::process::ExitCode;
 
@@ -33,8 +34,10 @@ usage: cargo xtask COMMAND
   demo                      set-up, build, simulate four exposures, sample, write FITS and PNG to demo/
   bench NAME [--json F]     set-up, then one statistical or speed bench; bench --list names them
   deps                      dependency arrows, top-level folders, file lengths
-  header                    compile the public headers as C89, C99, C11 and C++17
-  abi                       symbols and soname of the built plugin
+  header                    compile the public headers as C89, C99, C11, C++17 and C++20
+  abi [--update]            symbols and soname of the built plugin, types of the header against
+                            the baseline; --update: the header of today becomes the baseline
+  miri                      tests of the C boundary under Miri (needs a nightly with miri), minutes
 
 exit codes: 0 done, 1 failed, 2 wrong usage
 ";
@@ -71,6 +74,8 @@ fn dispatch(words: &[&str]) -> Result<()> {
         ["deps"] => deps::run().and_then(|()| layout::run()),
         ["header"] => header::run(),
         ["abi"] => abi::run(),
+        ["abi", "--update"] => witness::run(true),
+        ["miri"] => build::miri(),
         _ => Err(Error::Usage(format!("cannot make sense of `{}`\n\n{USAGE}", words.join(" ")))),
     }
 }

@@ -24,7 +24,7 @@ const BUILD: &[&str] = &["wcslib-dev", "libcfitsio-dev", "pkg-config", "gcc", "g
 const TEST: &[&str] = &["binutils", "fitsverify"];
 /// For some tests.
 const OPTIONAL: &[&str] =
-    &["cmake", "abigail-tools", "python3-astropy", "esorex", "libcpl-dev", "slurm-wlm"];
+    &["cmake", "abigail-tools", "valgrind", "python3-astropy", "esorex", "libcpl-dev", "slurm-wlm"];
 
 /// Interpreters that may bring pip, in the order tried.
 const PYTHONS: &[&str] = &["python3", "/usr/bin/python3"];

@@ -84,8 +84,10 @@ pub(crate) fn catch<T>(body: impl FnOnce() -> Result<T, Failure>) -> Result<T, F
     DEPTH.set(DEPTH.get() - 1);
     result.unwrap_or_else(|payload| {
         let message = message(payload.as_ref());
-        // A payload is a foreign value whose destructor may panic in turn; it is not worth the risk.
-        std::mem::forget(payload);
+        // Any other payload is a foreign value whose destructor may panic in turn: not worth the risk.
+        if !payload.is::<String>() {
+            std::mem::forget(payload);
+        }
         let place = PLACE.with(|place| std::mem::take(&mut *place.borrow_mut()));
         let message = if place.is_empty() { message } else { format!("{message} ({place})") };
         Err(BoundaryError::Panic { message }.into())

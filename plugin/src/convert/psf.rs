@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ::pellucid_exposure::Psf;
-use ndarray::{Array2, ArrayD};
+use ndarray::{Array2, ArrayD, Axis};
 use pellucid_ffi::*;
 
 use super::{image, side, within};
@@ -35,6 +35,32 @@ pub(crate) fn from_array(
 ) -> Result<Arc<Psf>, Failure> {
     let integrated = flags & PELLUCID_PSF_PIXEL_INTEGRATED != 0;
     Ok(Arc::new(Psf::new(image(kernel)?, oversample(oversampling)?, integrated)?))
+}
+
+/// A PSF of an image at each node of a grid: `kernels` `[my, mx, ny, nx]`, `x` and `y` the columns and
+/// rows of its nodes, pixels.
+pub(crate) fn from_grid(
+    kernels: &ArrayD<f64>,
+    (x, y): (&[f64], &[f64]),
+    oversampling: i32,
+    flags: u32,
+) -> Result<Arc<Psf>, Failure> {
+    for (what, nodes) in [("x of the PSF's nodes", x), ("y of the PSF's nodes", y)] {
+        let ascending = nodes.windows(2).all(|pair| pair[0] < pair[1]);
+        if !ascending || !nodes.iter().all(|node| node.is_finite()) {
+            let need = "finite and ascending";
+            return Err(BoundaryError::Range { what, need, got: format!("{nodes:?}") }.into());
+        }
+    }
+    let (mut images, mut positions) = (Vec::new(), Vec::new());
+    for (&y, row) in y.iter().zip(kernels.axis_iter(Axis(0))) {
+        for (&x, kernel) in x.iter().zip(row.axis_iter(Axis(0))) {
+            images.push(image(kernel.to_owned())?);
+            positions.push([x, y]);
+        }
+    }
+    let integrated = flags & PELLUCID_PSF_PIXEL_INTEGRATED != 0;
+    Ok(Arc::new(Psf::grid(images, &positions, oversample(oversampling)?, integrated)?))
 }
 
 /// Checks the size of a host function's kernel, which is not allocated before an exposure asks.

@@ -78,10 +78,13 @@ pub(super) unsafe extern "C" fn devices<E: Engine>(
             let room = n.read();
             let size = if room > 0 { borrow::struct_size(out, "out")? } else { 0 };
             let devices = E::devices();
+            let place = |index| borrow::element(out, size, index).cast_mut();
+            // All sizes before the first write: outputs are written on success only.
+            for index in 0..devices.len().min(room) {
+                borrow::struct_size(place(index), "out")?;
+            }
             for (index, device) in devices.iter().enumerate().take(room) {
-                let place = borrow::element(out, size, index).cast_mut();
-                let own = borrow::struct_size(place, "out")?;
-                borrow::write_struct(place, own.min(size), &convert::device(device));
+                borrow::write_struct(place(index), size, &convert::device(device));
             }
             n.write(devices.len());
             Ok(())

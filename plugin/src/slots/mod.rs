@@ -87,6 +87,7 @@ impl<E: Engine> Tables<E> {
         result_diagnostics: Some(result::result_diagnostics::<E>),
         result_header: Some(result::result_header::<E>),
         result_release: Some(result::result_release::<E>),
+        psf_from_grid: Some(psf::psf_from_grid::<E>),
     };
 }
 

@@ -43,6 +43,35 @@ pub(super) unsafe extern "C" fn psf_from_array<E: Engine>(
     }
 }
 
+pub(super) unsafe extern "C" fn psf_from_grid<E: Engine>(
+    engine: *mut pellucid_engine,
+    kernels: *const pellucid_array,
+    x: *const f64,
+    y: *const f64,
+    oversample: i32,
+    flags: u32,
+    psf: *mut *mut pellucid_psf,
+    error: *mut *mut pellucid_error,
+) -> pellucid_status {
+    // SAFETY: the header's contract.
+    unsafe {
+        guard::call(error, || {
+            let out = Out::new(psf, "psf")?;
+            EngineObject::<E>::enter(engine, "psf_from_grid", |_| {
+                convert::flags(flags, PELLUCID_PSF_PIXEL_INTEGRATED, "PSF flags")?;
+                let kernels = Input::new(kernels, "kernels")?;
+                let values = kernels.floats(4)?;
+                let x = borrow::slice(x, values.shape()[1], "x")?;
+                let y = borrow::slice(y, values.shape()[0], "y")?;
+                let made = convert::psf::from_grid(&values, (&x, &y), oversample, flags)?;
+                kernels.release();
+                out.set(handle::mint(Arc::new(PsfSource::Fixed(made))));
+                Ok(())
+            })
+        })
+    }
+}
+
 pub(super) unsafe extern "C" fn psf_from_callback<E: Engine>(
     engine: *mut pellucid_engine,
     callback: *const pellucid_psf_callback,
