@@ -50,6 +50,9 @@ const ONE_SIDED: f64 = 3.72;
 const TWO_SIDED: f64 = 3.89;
 /// The prior as it stands; the sampler's own steps.
 const OPTIONS: &str = r#"{"flux_scale": 1.0}"#;
+/// From a noise level as high as the data's the sampler's own 24 steps leave 14 % too much variance in
+/// the finest modes (100: 2 %).
+const LONG_FINISH: &str = r#"{"flux_scale": 1.0, "finish_steps": 100}"#;
 
 /// Pixels of an exposure here.
 const SHAPE: [usize; 2] = [8, 8];
@@ -116,6 +119,7 @@ fn white(i: usize, j: usize) -> f64 {
 fn draw(
     session: &Session,
     shots: &[Shot],
+    options: &str,
     change: &dyn Fn(usize, &mut pellucid_exposure_desc),
 ) -> Result<Vec<Vec<f64>>, Fault> {
     let host = Host::new(session)?;
@@ -125,10 +129,18 @@ fn draw(
         .map(|(k, shot)| host.exposure_with(shot, |desc| change(k, desc)))
         .collect::<Result<Vec<_>, Fault>>()?;
     let handles: Vec<_> = exposures.iter().map(|exposure| exposure.get()).collect();
-    let ask = Ask { n_samples: N as i32, seed: 20_240, ..Ask::new(OPTIONS) };
+    let ask = Ask { n_samples: N as i32, seed: 20_240, ..Ask::new(options) };
     let all = host.draw(&handles, &ask)?;
     ensure!(all.iter().all(|v| v.is_finite()), "a sample is not finite");
     Ok(all.chunks(D).map(|x| x.iter().map(|v| f64::from(*v)).collect()).collect())
+}
+
+/// A statistic, what it should be and how far it may be off.
+struct Statistic {
+    name: &'static str,
+    value: f64,
+    need: f64,
+    room: f64,
 }
 
 /// Tests samples against the exact posterior.
@@ -137,69 +149,60 @@ fn judge(samples: &[Vec<f64>], exact: &Exact) -> Verdict {
     let z: Vec<Vec<f64>> = samples.iter().map(|x| exact.whiten(x)).collect();
     let mean: Vec<f64> = (0..D).map(|k| z.iter().map(|z| z[k]).sum::<f64>() / n).collect();
 
-    // n |mean z|^2 is chi^2 of D degrees of freedom with noncentrality n |bias|^2.
+    // n |mean z|^2 is chi^2 of D degrees of freedom with noncentrality n |bias|^2; as a bias:
     let chi2 = n * dot(&mean, &mean);
     let allowed = n * d * BIAS * BIAS;
     let limit = d + allowed + ONE_SIDED * (2.0 * (d + 2.0 * allowed)).sqrt();
-    let bias = ((chi2 - d).max(0.0) / (n * d)).sqrt();
-    ensure!(
-        chi2 < limit,
-        "the mean is {bias:.3} sigma off: chi2 {chi2:.0} of {d}, limit {limit:.0}"
-    );
+    let as_bias = |chi2: f64| ((chi2 - d).max(0.0) / (n * d)).sqrt();
 
     // The sum of squares about the mean is chi^2 of (n - 1) D degrees of freedom.
-    let squares: f64 = z.iter().map(|z| dot(z, z)).sum::<f64>() - n * dot(&mean, &mean);
-    let ratio = squares / ((n - 1.0) * d);
-    let room = SPREAD + TWO_SIDED * (2.0 / ((n - 1.0) * d)).sqrt();
-    ensure!(
-        (ratio - 1.0).abs() < room,
-        "variance is {ratio:.3} of the posterior's, within {room:.3}"
-    );
+    let squares = z.iter().map(|z| dot(z, z)).sum::<f64>() - n * dot(&mean, &mean);
+    let freedom = (n - 1.0) * d;
 
-    // Per pixel, where the errors of fine modes count less.
-    let pixel = |k: usize| {
-        let mean = samples.iter().map(|x| x[k]).sum::<f64>() / n;
-        let variance = samples.iter().map(|x| (x[k] - mean).powi(2)).sum::<f64>() / (n - 1.0);
-        variance / exact.covariance[k * D + k]
+    // Pixel by pixel the small errors of fine modes count less. Pixels are correlated: as if those
+    // of a 4 x 4 patch were one.
+    let ratio = |k: usize| {
+        let values: Vec<f64> = samples.iter().map(|x| x[k]).collect();
+        spread(&values).1 / exact.covariance[k * D + k]
     };
-    let pixels = (0..D).map(pixel).sum::<f64>() / d;
-    // Pixels are correlated: as if all of a 4 x 4 patch were one.
-    let room = SPREAD + TWO_SIDED * (2.0 * 16.0 / (n * d)).sqrt();
-    ensure!(
-        (pixels - 1.0).abs() < room,
-        "pixel variance is {pixels:.3} of the posterior's, within {room:.3}"
-    );
+    let pixels = (0..D).map(ratio).sum::<f64>() / d;
 
     // The total flux, one number a sample.
     let totals: Vec<f64> = samples.iter().map(|x| x.iter().sum()).collect();
-    let need: f64 = exact.mean.iter().sum();
-    let sigma = exact.covariance.iter().sum::<f64>().sqrt();
-    let total = totals.iter().sum::<f64>() / n;
-    let off = (total - need) / sigma;
-    let room = BIAS + TWO_SIDED / n.sqrt();
-    ensure!(off.abs() < room, "the total flux is {total:.3}, need {need:.3}: {off:.2} sigma off");
-    let spread =
-        totals.iter().map(|t| (t - total).powi(2)).sum::<f64>() / (n - 1.0) / sigma.powi(2);
-    let room = SPREAD + TWO_SIDED * (2.0 / (n - 1.0)).sqrt();
-    ensure!(
-        (spread - 1.0).abs() < room,
-        "the variance of the total flux is {spread:.3} of the posterior's"
-    );
+    let (total, total_variance) = spread(&totals);
+    let variance: f64 = exact.covariance.iter().sum();
+    let off = (total - exact.mean.iter().sum::<f64>()) / variance.sqrt();
 
-    let detail = format!(
-        "bias {bias:.3} sigma, variance {ratio:.3}, per pixel {pixels:.3}, of the flux {spread:.3}"
-    );
-    Ok(Pass::from(detail)
-        .with("bias of the mean", bias, "sigma")
-        .with("variance over exact", ratio, "")
-        .with("pixel variance over exact", pixels, "")
-        .with("total flux off", off, "sigma"))
+    let within = |freedom: f64| SPREAD + TWO_SIDED * (2.0 / freedom).sqrt();
+    let one = |name, value, need, room| Statistic { name, value, need, room };
+    let statistics = [
+        one("bias of the mean, sigma", as_bias(chi2), 0.0, as_bias(limit)),
+        one("variance over exact", squares / freedom, 1.0, within(freedom)),
+        one("pixel variance over exact", pixels, 1.0, within(freedom / 16.0)),
+        one("total flux off, sigma", off, 0.0, BIAS + TWO_SIDED / n.sqrt()),
+        one("total flux variance over exact", total_variance / variance, 1.0, within(n - 1.0)),
+    ];
+    let told =
+        |s: &Statistic| format!("{} {:.3} (need {} +- {:.3})", s.name, s.value, s.need, s.room);
+    let wrong = |s: &&Statistic| !((s.value - s.need).abs() <= s.room);
+    let failed: Vec<_> = statistics.iter().filter(wrong).map(told).collect();
+    ensure!(failed.is_empty(), "{}", failed.join("; "));
+    let detail =
+        format!("bias {:.3} sigma, variance ratio {:.3}", statistics[0].value, statistics[1].value);
+    let pass = Pass::from(detail);
+    Ok(statistics.iter().fold(pass, |pass, s| pass.with(s.name, s.value, "")))
+}
+
+/// Mean and variance (n - 1).
+fn spread(x: &[f64]) -> (f64, f64) {
+    let mean = x.iter().sum::<f64>() / x.len() as f64;
+    (mean, x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (x.len() - 1) as f64)
 }
 
 fn exact(session: &Session) -> Verdict {
     let (shots, a) = scene(session, 0.2)?;
     let exact = posterior(session, &shots, &a, &|_| true, &white)?;
-    judge(&draw(session, &shots, &|_, _| {})?, &exact)
+    judge(&draw(session, &shots, OPTIONS, &|_, _| {})?, &exact)
 }
 
 fn masked(session: &Session) -> Verdict {
@@ -216,7 +219,7 @@ fn masked(session: &Session) -> Verdict {
         }
     }
     let masks: Vec<_> = masks.iter().map(|mask| array(mask, &SHAPE)).collect();
-    judge(&draw(session, &shots, &|k, desc| desc.dq = &masks[k])?, &exact)
+    judge(&draw(session, &shots, OPTIONS, &|k, desc| desc.dq = &masks[k])?, &exact)
 }
 
 fn correlated(session: &Session) -> Verdict {
@@ -232,19 +235,22 @@ fn correlated(session: &Session) -> Verdict {
     };
     let exact = posterior(session, &shots, &a, &|_| true, &noise)?;
     let correlation = array(&values, &[3, 3]);
-    judge(&draw(session, &shots, &|_, desc| desc.noise_correlation = &correlation)?, &exact)
+    judge(
+        &draw(session, &shots, OPTIONS, &|_, desc| desc.noise_correlation = &correlation)?,
+        &exact,
+    )
 }
 
 fn prior_limit(session: &Session) -> Verdict {
     let (shots, a) = scene(session, 30.0)?;
     let exact = posterior(session, &shots, &a, &|_| true, &white)?;
-    judge(&draw(session, &shots, &|_, _| {})?, &exact)
+    judge(&draw(session, &shots, LONG_FINISH, &|_, _| {})?, &exact)
 }
 
 fn independent(session: &Session) -> Verdict {
     let (shots, a) = scene(session, 0.2)?;
     let exact = posterior(session, &shots, &a, &|_| true, &white)?;
-    let samples = draw(session, &shots[..], &|_, _| {})?;
+    let samples = draw(session, &shots, OPTIONS, &|_, _| {})?;
     let z: Vec<Vec<f64>> = samples.iter().map(|x| exact.whiten(x)).collect();
     // Products of independent standard normal numbers: mean 0, variance 1.
     for lag in [1, 2, 8, 16, N / 2] {

@@ -158,11 +158,14 @@ fn linear(session: &Session) -> Verdict {
 
 fn outside(session: &Session) -> Verdict {
     let host = Host::new(session)?;
-    let wcs = Tan::centred([GRID.ra, GRID.dec], SIDE, 0.2, 0.0);
+    let wcs = Tan::centred([GRID.ra, GRID.dec], SIDE, 0.12, 0.0);
     let shot = Shot { wcs, ..Shot::plain() };
     let got = host.predict(&host.exposure(&shot)?, shot.shape, &[1.0; 16])?;
-    ensure!(got[0] == 0.0 && got[SIDE * SIDE - 1] == 0.0, "a corner beyond the model sees light");
-    ensure!(got.iter().any(|v| *v > 0.0), "the middle sees nothing");
+    let corners = [got[0], got[SIDE * SIDE - 1]];
+    // A convolution by FFT leaves rounding errors.
+    let dark = corners.iter().all(|v| v.abs() < 1e-6);
+    ensure!(dark, "corners beyond the model see {corners:?} of a sky of 1");
+    ensure!(got.iter().any(|v| *v > 0.9), "the middle sees nothing");
     pass()
 }
 
