@@ -103,7 +103,8 @@ pub(crate) fn agree(what: &str, got: &[f32], need: &[f32], tolerance: f32) -> Re
     for (k, (g, n)) in got.iter().zip(need).enumerate() {
         let both_nan = g.is_nan() && n.is_nan();
         let difference = if both_nan { 0.0 } else { (g - n).abs() };
-        if !(difference <= worst.0) {
+        // Also for NaN.
+        if difference.is_nan() || difference > worst.0 {
             worst = (difference, k);
         }
     }

@@ -107,7 +107,8 @@ impl From<std::io::Error> for Fault {
 /// Fails the check unless a condition holds.
 macro_rules! ensure {
     ($condition:expr, $($message:tt)+) => {
-        if !$condition {
+        let holds: bool = $condition;
+        if !holds {
             return Err($crate::check::Fault::Broken(format!($($message)+)));
         }
     };
@@ -159,7 +160,11 @@ mod tests {
         assert_eq!(names.len(), all().count());
         for check in all() {
             assert!(check.name.split('.').count() == 2, "{}", check.name);
-            assert!(!check.contract.ends_with('.') && check.contract.contains(' '), "{}", check.name);
+            assert!(
+                !check.contract.ends_with('.') && check.contract.contains(' '),
+                "{}",
+                check.name
+            );
         }
     }
 }

@@ -46,7 +46,10 @@ faults! {
     "accepts-unknown-key": |api| api.engine_create = Some(misuse::accepts_unknown_key);
     "aborts-on-null": |api| api.job_poll = Some(misuse::aborts_on_null);
     "trusts-handles": |api| api.wcs_release = Some(misuse::trusts_handles);
-    "fork-unaware": |api| api.engine_memory = Some(misuse::fork_unaware);
+    "fork-unaware": |api| {
+        misuse::process();
+        api.engine_memory = Some(misuse::fork_unaware);
+    };
     "writes-too-far": |api| api.engine_memory = Some(misuse::writes_too_far);
     // Ownership.
     "leaks-release": |api| api.psf_from_array = Some(memory::leaks_release);

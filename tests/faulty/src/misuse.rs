@@ -87,11 +87,17 @@ pub(crate) unsafe extern "C" fn aborts_on_null(
 }
 
 pub(crate) unsafe extern "C" fn trusts_handles(wcs: *mut pellucid_wcs) {
-    if (1..4096).contains(&wcs.addr()) {
+    if wcs.addr() < 4096 && !wcs.addr().is_multiple_of(16) {
         // SAFETY: none; that is the fault.
         unsafe { wcs.cast::<u8>().write_volatile(0) };
     }
     forward!(wcs_release(wcs));
+}
+
+/// The process that asked first.
+pub(crate) fn process() -> u32 {
+    static PROCESS: OnceLock<u32> = OnceLock::new();
+    *PROCESS.get_or_init(std::process::id)
 }
 
 pub(crate) unsafe extern "C" fn fork_unaware(
@@ -99,8 +105,7 @@ pub(crate) unsafe extern "C" fn fork_unaware(
     memory: *mut pellucid_mem,
     error: ErrorOut,
 ) -> pellucid_status {
-    static PROCESS: OnceLock<u32> = OnceLock::new();
-    match *PROCESS.get_or_init(std::process::id) == std::process::id() {
+    match process() == std::process::id() {
         true => forward!(engine_memory(engine, memory, error)),
         false => PELLUCID_OK,
     }

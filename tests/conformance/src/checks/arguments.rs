@@ -50,6 +50,8 @@ pub(crate) const CHECKS: &[Check] = &[
 
 const ARG: pellucid_status = PELLUCID_E_ARG;
 
+type Spoil = fn(&mut pellucid_exposure_desc);
+
 fn engine(session: &Session) -> Verdict {
     let host = Host::new(session)?;
     let (api, h) = (host.api, host.raw());
@@ -106,7 +108,7 @@ fn exposure(session: &Session) -> Verdict {
     let mut exposure = null_mut();
     fails!(api, ARG, exposure_create(h, null(), &mut exposure))?;
     fails!(api, ARG, exposure_create(h, &good, null_mut()))?;
-    let spoil: [(&str, fn(&mut pellucid_exposure_desc)); 5] = [
+    let spoil: [(&str, Spoil); 5] = [
         ("id", |d| d.id = null()),
         ("sci", |d| d.sci = null()),
         ("err", |d| d.err = null()),

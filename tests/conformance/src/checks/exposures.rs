@@ -149,23 +149,20 @@ fn residual(
 
 fn mask(session: &Session) -> Verdict {
     let host = Host::new(session)?;
-    let mut bits = [0_u8; N];
-    for k in 0..N {
-        bits[k] = [0, 1, 2, 4][k % 4];
-    }
+    let bits: [u8; N] = std::array::from_fn(|k| [0, 1, 2, 4][k % 4]);
     let dq = array(&bits, &[SIDE, SIDE]);
     let mut shot = Shot::plain();
     for (mask, bad) in [(0, 7), (1, 1), (6, 6), (8, 0)] {
-        for k in 0..N {
-            let masked = bits[k] & bad != 0;
+        for (k, bits) in bits.iter().enumerate() {
+            let masked = bits & bad != 0;
             (shot.sci[k], shot.sigma[k]) = if masked { (f64::NAN, -3.0) } else { (1.0, 0.1) };
         }
         let residual = residual(&host, &shot, |desc| {
             (desc.dq, desc.dq_bad_mask) = (&dq, mask);
         })?;
-        for (k, value) in residual.iter().enumerate() {
-            let masked = bits[k] & bad != 0;
-            ensure!(value.is_nan() == masked, "mask {mask}: pixel of dq {} has {value}", bits[k]);
+        for (value, bits) in residual.iter().zip(bits) {
+            let masked = bits & bad != 0;
+            ensure!(value.is_nan() == masked, "mask {mask}: a pixel of dq {bits} has {value}");
         }
     }
     pass()

@@ -110,7 +110,8 @@ fn use_as_every(host: &Host<'_>, h: *mut pellucid_engine, but: &str) -> Result<(
 
 /// Every release of `h` but that of kind `but`.
 fn release_as_every(api: &pellucid_api, h: *mut pellucid_engine, but: &str) -> Result<(), Fault> {
-    let releases: [(&str, &dyn Fn() -> Result<(), Fault>); 7] = [
+    type Release<'a> = (&'a str, &'a dyn Fn() -> Result<(), Fault>);
+    let releases: [Release<'_>; 7] = [
         ("error", &|| slot!(api, error_release(h.cast()))),
         ("engine", &|| slot!(api, engine_release(h))),
         ("wcs", &|| slot!(api, wcs_release(h.cast()))),

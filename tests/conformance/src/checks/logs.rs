@@ -45,28 +45,34 @@ pub(crate) const CHECKS: &[Check] = &[
         .fresh(),
 ];
 
-/// What arrived: thread, level, target, message.
+/// A message as it arrived.
+struct Message {
+    thread: ThreadId,
+    level: i32,
+    target: Vec<u8>,
+    text: Vec<u8>,
+}
+
+/// What arrived.
 #[derive(Default)]
-struct Book(Mutex<Vec<(ThreadId, i32, Vec<u8>, Vec<u8>)>>);
+struct Book(Mutex<Vec<Message>>);
 
 impl Book {
-    fn taken(&self) -> Vec<(ThreadId, i32, Vec<u8>, Vec<u8>)> {
+    fn taken(&self) -> Vec<Message> {
         std::mem::take(&mut *self.0.lock().expect("because no holder panics"))
     }
 }
 
+/// NULL becomes what is no UTF-8, the wrong text it is.
+unsafe fn bytes(text: *const c_char) -> Vec<u8> {
+    // SAFETY: NULL or, by the header, NUL-terminated.
+    if text.is_null() { vec![0xff] } else { unsafe { CStr::from_ptr(text) }.to_bytes().to_vec() }
+}
+
 unsafe extern "C" fn log(ctx: *mut c_void, level: i32, target: *const c_char, msg: *const c_char) {
-    let bytes = |text: *const c_char| {
-        // SAFETY: the header's texts are NUL-terminated; NULL is noted as the wrong text it is.
-        if text.is_null() {
-            vec![0xff]
-        } else {
-            unsafe { CStr::from_ptr(text) }.to_bytes().to_vec()
-        }
-    };
-    // SAFETY: every check keeps its Book to its end.
-    let book = unsafe { &*ctx.cast::<Book>() };
-    let message = (thread::current().id(), level, bytes(target), bytes(msg));
+    // SAFETY: every check keeps its Book to its end; texts by the header.
+    let (book, target, text) = unsafe { (&*ctx.cast::<Book>(), bytes(target), bytes(msg)) };
+    let message = Message { thread: thread::current().id(), level, target, text };
     book.0.lock().expect("because no holder panics").push(message);
 }
 
@@ -98,7 +104,7 @@ fn callers_thread(session: &Session) -> Verdict {
     let mut count = 0;
     let mut heard = |by: &str| {
         let messages = book.taken();
-        let elsewhere = messages.iter().filter(|(thread, ..)| *thread != here).count();
+        let elsewhere = messages.iter().filter(|message| message.thread != here).count();
         ensure!(elsewhere == 0, "{by}: {elsewhere} messages arrived on another thread");
         count += messages.len();
         Ok(messages.len())
@@ -141,8 +147,8 @@ fn dropped(session: &Session) -> Verdict {
     let said = slot!(host.api, log_drain(host.raw(), usize::MAX))?;
     let messages = book.taken();
     ensure!(said == messages.len() && (1024..=1025).contains(&said), "{said} messages arrived");
-    let counted = messages.iter().any(|(_, _, _, text)| {
-        let text = String::from_utf8_lossy(text);
+    let counted = messages.iter().any(|message| {
+        let text = String::from_utf8_lossy(&message.text);
         text.split(|c: char| !c.is_ascii_digit()).any(|n| n.parse::<u32>().is_ok_and(|n| n >= 476))
     });
     ensure!(counted, "no message says how many were dropped");
@@ -157,7 +163,7 @@ fn level(session: &Session) -> Verdict {
         host.result()?;
         drop(host);
         let messages = book.taken();
-        let highest = messages.iter().map(|(_, level, ..)| *level).max().unwrap_or(0);
+        let highest = messages.iter().map(|message| message.level).max().unwrap_or(0);
         let bound = counts.len() as i32;
         ensure!(highest <= bound, "at {level} a message of level {highest} arrives");
         counts.push(messages.len());
@@ -201,7 +207,7 @@ fn text_of_messages(session: &Session) -> Verdict {
     host.result()?;
     drop(host);
     let messages = book.taken();
-    for (_, level, target, text) in &messages {
+    for Message { level, target, text, .. } in &messages {
         ensure!((PELLUCID_LOG_ERROR..=PELLUCID_LOG_TRACE).contains(level), "level {level}");
         let utf8 = std::str::from_utf8(target).is_ok() && std::str::from_utf8(text).is_ok();
         ensure!(utf8 && !text.is_empty(), "a message is empty, NULL or not UTF-8");
