@@ -43,10 +43,15 @@ pub(crate) fn forked() -> *mut pellucid_error {
     ptr::without_provenance_mut(9)
 }
 
+/// That error, in a forked child; elsewhere the number is one of many that mean nothing.
+fn is_forked(error: *const pellucid_error) -> bool {
+    error == forked() && handle::check_process().is_err()
+}
+
 const FORKED_JSON: &CStr = c"{\"code\":12,\"name\":\"PELLUCID_E_FORKED\",\"message\":\"this process was forked after pellucid was first used; load and use it in one process\",\"chain\":[\"this process was forked after pellucid was first used; load and use it in one process\"]}";
 
 pub(super) unsafe extern "C" fn error_code(error: *const pellucid_error) -> pellucid_status {
-    if error == forked() {
+    if is_forked(error) {
         return PELLUCID_E_FORKED;
     }
     guard::plain(PELLUCID_E_ARG, || {
@@ -73,7 +78,7 @@ fn text(
     when_dead: &'static CStr,
     of: fn(&ErrorObject) -> &CString,
 ) -> *const c_char {
-    if error == forked() {
+    if is_forked(error) {
         return when_forked.as_ptr();
     }
     guard::plain(when_dead.as_ptr(), || {

@@ -16,6 +16,8 @@ pub struct ModelSummary {
     pub name: String,
     /// The file.
     pub path: PathBuf,
+    /// `prior` or `noise`; None when it cannot be read.
+    pub kind: Option<&'static str>,
     /// What the file says of itself; None when it cannot be read.
     pub metadata: Option<ModelMetadata>,
     /// Why it cannot be read.
@@ -33,6 +35,13 @@ pub enum ModelMetadata {
 }
 
 impl ModelMetadata {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Prior(_) => "prior",
+            Self::Noise(_) => "noise",
+        }
+    }
+
     fn read(path: &Path) -> Result<Self, PosteriorError> {
         PriorModel::read_metadata(path).map(|m| Self::Prior(Box::new(m))).or_else(|as_prior| {
             let noise = NoiseModel::read_metadata(path).map_err(|_| as_prior)?;
@@ -97,7 +106,8 @@ impl Catalogue {
                 Ok(metadata) => (Some(metadata), None),
                 Err(error) => (None, Some(error.to_string())),
             };
-            ModelSummary { name, path, metadata, error }
+            let kind = metadata.as_ref().map(ModelMetadata::kind);
+            ModelSummary { name, path, kind, metadata, error }
         };
         found.into_iter().map(summary).collect()
     }

@@ -50,7 +50,9 @@ pub fn measure(cutouts: &Tensor, mask: &Tensor) -> Result<Autocovariance, Poster
     let correlation = covariance / centre;
     let mirrored = |t: &Tensor| (t + t.flip([1])) / 2.0;
     let (correlation, pairs) = (mirrored(&correlation), mirrored(&pairs));
-    let significant = (correlation.abs() * pairs.sqrt()).gt(SIGNIFICANT);
+    // Bartlett's variance of a correlation far from 0 (1946, J. R. Stat. Soc. Suppl. 8, 27).
+    let error = (correlation.square().sum(Kind::Double) / pairs.clamp_min(1.0)).sqrt();
+    let significant = (correlation.abs() / error).gt(SIGNIFICANT);
     let covariance = tapered(&correlation, reach(&significant)) * (sigma * sigma);
     Autocovariance::new("noise of the cutouts", &covariance)
 }
