@@ -35,17 +35,18 @@ static cpl_error_code code_of(pellucid_status status) {
   }
 }
 
-cpl_error_code engine_check(const engine *engine, pellucid_status status, pellucid_error *error,
+cpl_error_code engine_check(const engine *engine, pellucid_status status, pellucid_error **error,
                             const char *call) {
   const char *message = "no details given", *name;
   cpl_error_code code;
   if (status == PELLUCID_OK) return CPL_ERROR_NONE;
   name = engine->api->status_name(status);
-  if (error != NULL) message = engine->api->error_message(error);
+  if (*error != NULL) message = engine->api->error_message(*error);
   /* CPL cuts its messages at 256 bytes. */
   if (strlen(message) > 150) cpl_msg_error(call, "%s: %s", name, message);
   code = FAIL(code_of(status), "%s: %s: %s", call, name, message);
-  engine->api->error_release(error);
+  engine->api->error_release(*error);
+  *error = NULL;
   return code;
 }
 
@@ -129,7 +130,7 @@ cpl_error_code engine_start(engine *engine, const options *chosen, const char *f
   host.log = forward_log;
   status = engine->api->engine_create(config, &host, &engine->handle, &error);
   cpl_free(config);
-  return engine_check(engine, status, error, "engine_create");
+  return engine_check(engine, status, &error, "engine_create");
 }
 
 void engine_stop(engine *engine) {
@@ -158,7 +159,7 @@ cpl_error_code engine_find_prior(const engine *engine, const char *prior, engine
   size_t k, n;
   memset(found, 0, sizeof *found);
   found->pixel_scale_arcsec = NAN;
-  TRY(engine_check(engine, engine->api->list_models(engine->handle, &models, &error), error, "list_models"));
+  TRY(engine_check(engine, engine->api->list_models(engine->handle, &models, &error), &error, "list_models"));
   n = json_length(models);
   for (k = 0; k < n; ++k) {
     const char *model = json_item(models, k), *size = of_model(model, "image_size");
@@ -211,8 +212,8 @@ cpl_error_code engine_wait(const engine *engine, pellucid_job *job, int n_sample
   while ((status = engine->api->job_wait(job, WAIT_MS, &error)) == PELLUCID_E_TIMEOUT) {
     engine->api->error_release(error);
     error = NULL;
-    TRY(engine_check(engine, engine->api->job_poll(job, &progress, &error), error, "job_poll"));
+    TRY(engine_check(engine, engine->api->job_poll(job, &progress, &error), &error, "job_poll"));
     report(&progress, n_samples, &next_s);
   }
-  return engine_check(engine, status, error, "job_wait");
+  return engine_check(engine, status, &error, "job_wait");
 }

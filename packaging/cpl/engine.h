@@ -25,8 +25,9 @@ cpl_error_code engine_load(engine *engine, const options *chosen);
 /* Starts it, its messages going to cpl_msg. Models are looked for in `folder` as well, if it is not NULL. */
 cpl_error_code engine_start(engine *engine, const options *chosen, const char *folder);
 void engine_stop(engine *engine);
-/* Sets a CPL error with the engine's message if the call failed, and frees `error`. */
-cpl_error_code engine_check(const engine *engine, pellucid_status status, pellucid_error *error,
+/* Sets a CPL error with the engine's message if the call failed, and frees `*error`: its address, since C may
+ * evaluate it before the call that sets it. */
+cpl_error_code engine_check(const engine *engine, pellucid_status status, pellucid_error **error,
                             const char *call);
 /* Looks a prior up, by name or by the path of its file; an unknown name is an error. */
 cpl_error_code engine_find_prior(const engine *engine, const char *prior, engine_prior *found);

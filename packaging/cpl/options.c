@@ -44,10 +44,12 @@ cpl_error_code options_declare(cpl_parameterlist *list) {
        "'gaussian', or the name of a noise model the engine knows, if there is no NOISE_MODEL frame");
   FLAG("accept_noise_mismatch",
        "Use the noise model even where it was trained for another instrument, filter, pixel scale or PSF");
-  CHOICE("sampler", "Sampling method", "calibrated", 3, "calibrated", "convolved", "smc");
+  CHOICE("sampler", "Sampling method; default: the engine's, which is calibrated", "default", 4, "default",
+         "calibrated", "convolved", "smc");
   INTEGER("steps", 0, 0, 100000, "Noise levels of the guided stage; 0: the sampler's own");
   INTEGER("sweeps", -1, -1, 10000, "Split-Gibbs sweeps of the calibrated sampler; -1: the sampler's own");
-  CHOICE("precision", "Arithmetic of the network", "f32", 2, "f32", "bf16");
+  CHOICE("precision", "Arithmetic of the network; default: the engine's, which is f32", "default", 3, "default",
+         "f32", "bf16");
   REAL("sigma", 0.0, 0.0, 1e30,
        "Noise rms of every pixel, in the exposures' unit, instead of ERR extensions; 0: those");
   REAL("photon_noise", 0.0, 0.0, 1e12,
@@ -94,6 +96,12 @@ static int flag(const cpl_parameterlist *list, const char *name) {
 static const char *text(const cpl_parameterlist *list, const char *name) {
   const char *value = cpl_parameter_get_string(find(list, name));
   return value != NULL ? value : "";
+}
+
+/* NULL for the choice that leaves the choice to another. */
+static const char *choice(const cpl_parameterlist *list, const char *name, const char *none) {
+  const char *value = text(list, name);
+  return strcmp(value, none) == 0 ? NULL : value;
 }
 
 /* CPL enforces ranges for EsoRex only when it reads the command line; other hosts set what they like. */
@@ -169,7 +177,6 @@ static cpl_error_code read_centre(options *chosen, const char *centre) {
 
 cpl_error_code options_read(options *chosen, const cpl_parameterlist *list) {
   const cpl_parameter *each;
-  const char *unit = text(list, NAME("unit"));
   for (each = cpl_parameterlist_get_first_const(list); each != NULL;
        each = cpl_parameterlist_get_next_const(list)) {
     TRY(check_range(each));
@@ -184,13 +191,13 @@ cpl_error_code options_read(options *chosen, const cpl_parameterlist *list) {
   chosen->prior = text(list, NAME("prior"));
   chosen->noise = text(list, NAME("noise"));
   chosen->accept_noise_mismatch = flag(list, NAME("accept_noise_mismatch"));
-  chosen->sampler = text(list, NAME("sampler"));
+  chosen->sampler = choice(list, NAME("sampler"), "default");
   chosen->steps = integer(list, NAME("steps"));
   chosen->sweeps = integer(list, NAME("sweeps"));
-  chosen->precision = text(list, NAME("precision"));
+  chosen->precision = choice(list, NAME("precision"), "default");
   chosen->sigma = real(list, NAME("sigma"));
   chosen->photon_noise_s = real(list, NAME("photon_noise"));
-  chosen->unit = strcmp(unit, "header") == 0 ? NULL : unit;
+  chosen->unit = choice(list, NAME("unit"), "header");
   chosen->pixel_area_corrected = flag(list, NAME("pixel_area_corrected"));
   chosen->dq_bad_bits = integer(list, NAME("dq_bad_bits"));
   TRY(read_sky(chosen, text(list, NAME("sky"))));

@@ -20,7 +20,7 @@ typedef struct {
   double flux_scale;         /* 0: from the exposures */
   const char *prior, *noise; /* names, unless frames say otherwise; "" for none */
   int accept_noise_mismatch;
-  const char *sampler, *precision;
+  const char *sampler, *precision; /* NULL: the engine's own */
   int steps;  /* 0: the sampler's own */
   int sweeps; /* -1: the sampler's own */
   double sigma;             /* 0: from ERR */

@@ -82,5 +82,6 @@ static unsigned long version(void) {
 
 int cpl_plugin_get_info(cpl_pluginlist *list) {
   return cpl_recipedefine_init(list, CPL_VERSION_CODE, version(), RECIPE, synopsis, description,
-                               "Pellucid developers", "Pellucid's issue tracker", licence, create, exec, destroy) != CPL_ERROR_NONE;
+                               "Pellucid developers", "Pellucid's issue tracker", licence, create, exec,
+                               destroy) != CPL_ERROR_NONE;
 }

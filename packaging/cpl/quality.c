@@ -5,15 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "failure.h"
 #include "json.h"
-
-cpl_error_code quality_diagnostics(const session *session, const char **json) {
-  pellucid_error *error = NULL;
-  return engine_check(&session->engine,
-                      session->engine.api->result_diagnostics(session->result, json, &error), error,
-                      "result_diagnostics");
-}
 
 const char *quality_fit(const char *diagnostics, size_t exposure) {
   return json_item(json_get(diagnostics, "exposures"), exposure);

@@ -1,11 +1,9 @@
-/* What the engine says of a fit, and the QC parameters made of it. */
+/* What the engine's diagnostics say, a JSON text, and the QC parameters made of it. */
 #ifndef PELLUCID_CPL_QUALITY_H
 #define PELLUCID_CPL_QUALITY_H
 
 #include "session.h"
 
-/* The engine's diagnostics, a JSON text of the result's. */
-cpl_error_code quality_diagnostics(const session *session, const char **json);
 /* The fit to an exposure. */
 const char *quality_fit(const char *diagnostics, size_t exposure);
 /* Flags of the diagnostics or of one fit as DOUBT_* bits. */

@@ -145,17 +145,15 @@ static cpl_error_code make_exposure(session *session, size_t k) {
   code = engine_check(engine,
                       api->wcs_from_fits_header(engine->handle, header, strlen(header),
                                                 chip->n_tables > 0 ? tables : NULL, chip->n_tables, &wcs, &error),
-                      error, chip->label);
+                      &error, chip->label);
   cpl_free(header);
   TRY(code);
-  error = NULL;
   code = engine_check(engine,
                       api->psf_from_array(engine->handle, &kernel, image->oversample,
                                           image->pixel_integrated ? PELLUCID_PSF_PIXEL_INTEGRATED : 0, &psf,
                                           &error),
-                      error, image->path);
+                      &error, image->path);
   if (code == CPL_ERROR_NONE) {
-    error = NULL;
     memset(&desc, 0, sizeof desc);
     desc.struct_size = sizeof desc;
     desc.id = stamp->id;
@@ -169,7 +167,7 @@ static cpl_error_code make_exposure(session *session, size_t k) {
     desc.flux_convention = chip->flux_convention;
     desc.noise_correlation = noise->pixels != NULL ? &correlation : NULL;
     code = engine_check(engine, api->exposure_create(engine->handle, &desc, &session->exposures[k], &error),
-                        error, "exposure_create");
+                        &error, "exposure_create");
   }
   api->psf_release(psf);
   api->wcs_release(wcs);
@@ -199,8 +197,8 @@ static cpl_error_code describe_options(session *session) {
   char **json = &session->job_options;
   size_t k;
   *json = cpl_strdup("{");
-  add(json, "sampler", json_quote(chosen->sampler));
-  add(json, "precision", json_quote(chosen->precision));
+  if (chosen->sampler != NULL) add(json, "sampler", json_quote(chosen->sampler));
+  if (chosen->precision != NULL) add(json, "precision", json_quote(chosen->precision));
   if (chosen->steps > 0) add(json, "steps", cpl_sprintf("%d", chosen->steps));
   if (chosen->sweeps >= 0) add(json, "sweeps", cpl_sprintf("%d", chosen->sweeps));
   if (chosen->flux_scale > 0.0) add(json, "flux_scale", cpl_sprintf("%.17g", chosen->flux_scale));
@@ -240,10 +238,10 @@ static cpl_error_code sample(session *session) {
   desc.prior = session->prior;
   desc.likelihood = session->noise;
   desc.options_json = session->job_options;
-  TRY(engine_check(engine, engine->api->job_submit(engine->handle, &desc, &session->job, &error), error,
+  TRY(engine_check(engine, engine->api->job_submit(engine->handle, &desc, &session->job, &error), &error,
                    "job_submit"));
   TRY(engine_wait(engine, session->job, session->chosen.n_samples));
-  return engine_check(engine, engine->api->job_result(session->job, &session->result, &error), error,
+  return engine_check(engine, engine->api->job_result(session->job, &session->result, &error), &error,
                       "job_result");
 }
 

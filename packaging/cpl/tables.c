@@ -11,6 +11,11 @@ static void set_hash(cpl_table *table, const char *column, size_t row, const cha
   cpl_free(text);
 }
 
+/* FITS tables have no missing integers but CPL's invalid ones. */
+static void set_count(cpl_table *table, const char *column, size_t row, double value) {
+  if (value == value) cpl_table_set_int(table, column, (cpl_size)row, (int)value);
+}
+
 cpl_table *tables_diagnostics(const session *session, const char *diagnostics) {
   static const char *const reals[3][2] = {
       {"CHI2", "chi2"}, {"WHITENESS", "whiteness"}, {"P_VALUE", "p_values"}};
@@ -35,7 +40,7 @@ cpl_table *tables_diagnostics(const session *session, const char *diagnostics) {
       for (c = 0; c < 3; ++c) {
         cpl_table_set_double(table, reals[c][0], row, json_number(json_item(json_get(fit, reals[c][1]), k)));
       }
-      cpl_table_set_int(table, "DOF", row, (int)json_number(json_get(fit, "dof")));
+      set_count(table, "DOF", (size_t)row, json_number(json_get(fit, "dof")));
       cpl_table_set_double(table, "EDGE_FLUX", row, json_number(json_item(edge, k)));
       cpl_table_set_int(table, "FAILED", row, error != NULL && strncmp(error, "null", 4) != 0);
     }
@@ -70,7 +75,7 @@ cpl_table *tables_exposures(const session *session, const char *diagnostics) {
     cpl_table_set_string(table, "PSF", row, session_psf(session, k)->path);
     set_hash(table, "PIXELS_SHA256", k, json_get(record, "sha256"));
     set_hash(table, "PSF_SHA256", k, json_get(record, "psf_sha256"));
-    cpl_table_set_int(table, "DOF", row, (int)dof);
+    set_count(table, "DOF", k, dof);
     cpl_table_set_double(table, "CHI2_DOF", row, quality_quantile_of(json_get(fit, "chi2"), 0.5) / dof);
     for (c = 0; c < 4; ++c) {
       cpl_table_set_double(table, reals[c][0], row, json_number(json_get(fit, reals[c][1])));

@@ -13,6 +13,7 @@ mod libtorch;
 mod manifest;
 mod packages;
 mod process;
+mod recipe;
 mod setup;
 mod wheel;
 
@@ -27,7 +28,8 @@ usage: cargo xtask COMMAND
   setup [--all] [--verify]  install what is missing; --all: also what only some tests need;
                             --verify: look at every byte of the libtorch cache, repair it
   env                       shell lines that let plain cargo find libtorch: eval \"$(cargo xtask env)\"
-  build                     set-up, then the whole workspace, release profile
+  build                     set-up, then the whole workspace, release profile, and the recipe
+  recipe                    the EsoRex recipe, where CPL is installed: target/release/cpl/pellucid_sample.so
   check                     rustfmt, clippy -D warnings, deps, header
   test                      set-up, check, build, abi, then every test and doc test
   demo                      set-up, build, simulate four exposures, sample, write FITS and PNG to demo/
@@ -71,6 +73,7 @@ fn dispatch(words: &[&str]) -> Result<()> {
         ["deps"] => deps::run().and_then(|()| layout::run()),
         ["header"] => header::run(),
         ["abi"] => abi::run(),
+        ["recipe"] => recipe::build(),
         _ => Err(Error::Usage(format!("cannot make sense of `{}`\n\n{USAGE}", words.join(" ")))),
     }
 }
