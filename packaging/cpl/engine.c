@@ -1,7 +1,4 @@
-/* dlopen and realpath. */
-#define _POSIX_C_SOURCE 200809L
-#define _XOPEN_SOURCE 700
-#define _DEFAULT_SOURCE
+/* RTLD_NODELETE. */
 #define _GNU_SOURCE
 #include "engine.h"
 

@@ -1,5 +1,4 @@
 /* realpath. */
-#define _POSIX_C_SOURCE 200809L
 #define _XOPEN_SOURCE 700
 #include "session.h"
 

@@ -14,8 +14,7 @@ const ENGINE: &str = "libpellucid.so.1";
 
 const FLAGS: &[&str] = &["-std=c99", "-O2", "-fPIC", "-shared", "-fvisibility=hidden"];
 const WARNINGS: &[&str] = &["-Wall", "-Wextra", "-pedantic", "-Wl,-z,defs"];
-const LIBRARIES: &[&str] =
-    &["-lcpldfs", "-lcplui", "-lcplcore", "-lcfitsio", "-ldl", "-lm"];
+const LIBRARIES: &[&str] = &["-lcpldfs", "-lcplui", "-lcplcore", "-lcfitsio", "-ldl", "-lm"];
 
 /// Build it into the release folder, or say that there is no CPL.
 pub(crate) fn build() -> Result<()> {
