@@ -68,7 +68,7 @@ pub(super) fn text_column(file: &mut FitsFile, name: &str) -> Result<Vec<String>
             column,
             1,
             1,
-            rows.into(),
+            count as i64,
             ptr::null_mut(),
             places.as_mut_ptr(),
             ptr::null_mut(),
