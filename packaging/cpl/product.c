@@ -31,17 +31,20 @@ static void describe(product_set *set) {
   const char *record = json_get(set->posterior->diagnostics, "provenance");
   char *device = json_text(json_get(record, "device"));
   char *hash = json_text(json_get(json_get(record, "prior"), "sha256"));
+  char *noise_hash = json_text(json_get(json_get(record, "likelihood"), "sha256"));
   char seed[16];
   quality_append(set->common, session, set->posterior->diagnostics, set->posterior->fluxes);
   set_text(set->common, "PLUGIN", session->engine.api->version_string(), "engine");
   set_text(set->common, "PRIOR", session->prior, "prior");
   if (hash != NULL) set_text(set->common, "PRIORSHA", hash, "SHA-256");
   set_text(set->common, "NOISE", session->noise, "noise model");
+  if (noise_hash != NULL) set_text(set->common, "NOISESHA", noise_hash, "SHA-256");
   snprintf(seed, sizeof seed, "%d", session->chosen.seed);
   set_text(set->common, "SEED", seed, "seed of the samples");
   set_text(set->common, "DEVICE", device != NULL ? device : session->chosen.device, "where the sampler ran");
   cpl_free(device);
   cpl_free(hash);
+  cpl_free(noise_hash);
 }
 
 /* The header of a product. */

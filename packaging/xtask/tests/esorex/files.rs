@@ -17,6 +17,9 @@ const GRID: ModelGrid = ModelGrid {
     pixel_scale_arcsec: 0.05,
 };
 
+/// A distortion table: EXTNAME, EXTVER, its size in pixels.
+pub type Table = (&'static str, i64, f32);
+
 /// The frames of a run on one plain exposure: file and tag.
 pub fn plain_frames(folder: &Folder) -> Vec<(String, &'static str)> {
     write_exposure(&folder.path("a.fits"), 1.0, &[], &[]);
@@ -30,7 +33,7 @@ pub fn plain_frames(folder: &Folder) -> Vec<(String, &'static str)> {
 }
 
 /// A round source of peak `scale`, some pixels bad; more cards in the science header, distortion tables behind.
-pub fn write_exposure(path: &Path, scale: f32, cards: &[Card], tables: &[(&str, i64, f32)]) {
+pub fn write_exposure(path: &Path, scale: f32, cards: &[Card], tables: &[Table]) {
     let science = Array2::from_shape_fn((SIDE, SIDE), |(y, x)| {
         let r2 = (y as f32 - 7.5).powi(2) + (x as f32 - 6.5).powi(2);
         scale * ((-r2 / 8.0).exp() + 0.05 * ((7 * y + 13 * x) as f32).sin())

@@ -20,7 +20,7 @@ fn errors_say_what_and_leave_nothing() {
     std::fs::write(folder.path("junk.fits"), "no FITS file").unwrap();
     let junk = (folder.text("junk.fits"), "CALIBRATED_EXPOSURE");
     let without = |tag: &str| good.iter().filter(|f| f.1 != tag).cloned().collect::<Vec<_>>();
-    let with = |frame: &(String, &'static str)| [&good[..], &[frame.clone()]].concat();
+    let with = |frame| [&good[..], std::slice::from_ref(frame)].concat();
     let cases = [
         (without("PSF"), "", "needed one frame tagged PSF"),
         (without("CALIBRATED_EXPOSURE"), "", "at least one frame tagged CALIBRATED_EXPOSURE"),

@@ -2,7 +2,7 @@
 
 use pellucid_host::fits::Card;
 
-use crate::files::{self, SIDE, assert_same, hierarch, image};
+use crate::files::{self, SIDE, Table, assert_same, hierarch, image};
 use crate::support::{self, Folder, built, pellucid, works};
 
 const FEW: [&str; 2] = ["--n_samples=3", "--seed=7"];
@@ -178,11 +178,11 @@ fn calibration_is_that_of_the_other_host() {
         Card::new("DP1", "AXIS.2: 2", ""),
     ];
     let d2im = [Card::new("D2IMDIS2", "Lookup", ""), Card::new("D2IM2", "EXTVER: 2", "")];
-    let cases: [(&str, f32, Vec<Card>, &[(&str, i64, f32)]); 4] = [
-        ("plain", 1.0, vec![], &[]),
-        ("counts", 250.0, unit.to_vec(), &[]),
-        ("npol", 1.0, npol.to_vec(), &[("WCSDVARR", 1, 0.8)]),
-        ("d2im", 1.0, d2im.to_vec(), &[("D2IMARR", 2, -0.7)]),
+    let cases: [(&str, f32, &[Card], &[Table]); 4] = [
+        ("plain", 1.0, &[], &[]),
+        ("counts", 250.0, &unit, &[]),
+        ("npol", 1.0, &npol, &[("WCSDVARR", 1, 0.8)]),
+        ("d2im", 1.0, &d2im, &[("D2IMARR", 2, -0.7)]),
     ];
     let mut cubes = Vec::new();
     for (name, scale, cards, tables) in &cases {
