@@ -202,7 +202,10 @@ impl FitsInput {
     /// # Errors
     /// [`HostError::Fits`] if there is no such table or column.
     pub fn text_column(&mut self, index: usize, name: &str) -> Result<Vec<String>> {
-        self.read(index, |file, hdu| hdu.read_col::<String>(file, name))
+        let hdu = self.file.hdu(index);
+        let found =
+            hdu.map_err(|e| e.to_string()).and_then(|_| raw::text_column(&mut self.file, name));
+        found.map_err(|e| HostError::fits(self.at(&self.hdus[index]), e))
     }
 
     fn read<T>(

@@ -4,12 +4,13 @@ use crate::error::Result;
 use crate::packages::Purpose;
 use crate::process::{cargo, command, release_dir, root, run, timed};
 use crate::setup::{self, Libtorch, Options};
-use crate::{abi, deps, header, layout};
+use crate::{abi, deps, header, layout, recipe};
 
 /// Set-up and the whole workspace.
 pub(crate) fn build() -> Result<Libtorch> {
     let (libtorch, _) = timed("set-up", || setup::run(&Options::default()))?;
     timed("build", || compile(&libtorch))?;
+    timed("recipe", recipe::build)?;
     Ok(libtorch)
 }
 
@@ -39,6 +40,7 @@ pub(crate) fn test() -> Result<()> {
     let libtorch = check(Purpose::Test)?;
     // The tests load the plugin and run the CLI as a host would: they have to be there first.
     timed("build", || compile(&libtorch))?;
+    timed("recipe", recipe::build)?;
     timed("abi", abi::run)?;
     timed("tests on the stub engine", test_stub)?;
     timed("tests", || {

@@ -13,6 +13,7 @@ mod libtorch;
 mod manifest;
 mod packages;
 mod process;
+mod recipe;
 mod setup;
 mod wheel;
 mod witness;
@@ -28,7 +29,8 @@ usage: cargo xtask COMMAND
   setup [--all] [--verify]  install what is missing; --all: also what only some tests need;
                             --verify: look at every byte of the libtorch cache, repair it
   env                       shell lines that let plain cargo find libtorch: eval \"$(cargo xtask env)\"
-  build                     set-up, then the whole workspace, release profile
+  build                     set-up, then the whole workspace, release profile, and the recipe
+  recipe                    the EsoRex recipe, where CPL is installed: target/release/cpl/pellucid_sample.so
   check                     rustfmt, clippy -D warnings, deps, header
   test                      set-up, check, build, abi, then every test and doc test
   demo                      set-up, build, simulate four exposures, sample, write FITS and PNG to demo/
@@ -76,6 +78,7 @@ fn dispatch(words: &[&str]) -> Result<()> {
         ["abi"] => abi::run(),
         ["abi", "--update"] => witness::run(true),
         ["miri"] => build::miri(),
+        ["recipe"] => recipe::build(),
         _ => Err(Error::Usage(format!("cannot make sense of `{}`\n\n{USAGE}", words.join(" ")))),
     }
 }

@@ -23,8 +23,16 @@ const BUILD: &[&str] = &["wcslib-dev", "libcfitsio-dev", "pkg-config", "gcc", "g
 /// For most tests besides.
 const TEST: &[&str] = &["binutils", "fitsverify"];
 /// For some tests.
-const OPTIONAL: &[&str] =
-    &["cmake", "abigail-tools", "valgrind", "python3-astropy", "esorex", "libcpl-dev", "slurm-wlm"];
+const OPTIONAL: &[&str] = &[
+    "cmake",
+    "abigail-tools",
+    "valgrind",
+    "python3-astropy",
+    "esorex",
+    "libcpl-dev",
+    "python3-cpl",
+    "slurm-wlm",
+];
 
 /// Interpreters that may bring pip, in the order tried.
 const PYTHONS: &[&str] = &["python3", "/usr/bin/python3"];
