@@ -10,6 +10,7 @@ use crate::process::{cargo, display, output};
 /// What a crate may name outside its tests; `None`: any crate of the workspace.
 const ARROWS: &[(&str, Option<&[&str]>)] = &[
     ("pellucid-ffi", Some(&[])),
+    ("pellucid-loader", Some(&["pellucid-ffi"])),
     ("pellucid-wcslib", Some(&[])),
     ("pellucid-exposure", Some(&["pellucid-wcslib"])),
     ("pellucid-posterior", Some(&["pellucid-exposure"])),
