@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::packages::Purpose;
 use crate::process::{cargo, release_dir, root, run, timed};
 use crate::setup::{self, Libtorch, Options};
-use crate::{abi, deps, header, layout};
+use crate::{abi, deps, dist, header, layout};
 
 /// Set-up and the whole workspace.
 pub(crate) fn build() -> Result<Libtorch> {
@@ -40,6 +40,7 @@ pub(crate) fn test() -> Result<()> {
     // The tests load the plugin and run the CLI as a host would: they have to be there first.
     timed("build", || compile(&libtorch))?;
     timed("abi", abi::run)?;
+    timed("dist", || dist::check(&libtorch, &release_dir()))?;
     timed("tests", || {
         let mut cargo = cargo("test");
         libtorch.apply(&mut cargo);

@@ -5,6 +5,7 @@ mod bench;
 mod build;
 mod demo;
 mod deps;
+mod dist;
 mod download;
 mod error;
 mod header;
@@ -29,9 +30,11 @@ usage: cargo xtask COMMAND
   env                       shell lines that let plain cargo find libtorch: eval \"$(cargo xtask env)\"
   build                     set-up, then the whole workspace, release profile
   check                     rustfmt, clippy -D warnings, deps, header
-  test                      set-up, check, build, abi, then every test and doc test
+  test                      set-up, check, build, abi, dist --check, then every test and doc test
   demo                      set-up, build, simulate four exposures, sample, write FITS and PNG to demo/
   bench NAME [--json F]     set-up, then one statistical or speed bench; bench --list names them
+  dist [--check] [--bin-dir DIR]  set-up, build, tarball and .deb in target/dist, both installed and used;
+                            --check: keep nothing; --bin-dir: pack what is built there
   deps                      dependency arrows, top-level folders, file lengths
   header                    compile the public headers as C89, C99, C11 and C++17
   abi                       symbols and soname of the built plugin
@@ -68,6 +71,7 @@ fn dispatch(words: &[&str]) -> Result<()> {
         ["bench", name, "--json", file] | ["bench", "--json", file, name] => {
             bench::run(name, Some(file))
         }
+        ["dist", flags @ ..] => dist::run(&dist::Options::parse(flags)?),
         ["deps"] => deps::run().and_then(|()| layout::run()),
         ["header"] => header::run(),
         ["abi"] => abi::run(),

@@ -21,10 +21,18 @@ pub(crate) enum Purpose {
 /// For building, the demo and the benches.
 const BUILD: &[&str] = &["wcslib-dev", "libcfitsio-dev", "pkg-config", "gcc", "g++"];
 /// For most tests besides.
-const TEST: &[&str] = &["binutils", "fitsverify"];
+const TEST: &[&str] = &["binutils", "fitsverify", "chrpath", "dpkg-dev", "help2man", "xz-utils"];
 /// For some tests.
-const OPTIONAL: &[&str] =
-    &["cmake", "abigail-tools", "python3-astropy", "esorex", "libcpl-dev", "slurm-wlm"];
+const OPTIONAL: &[&str] = &[
+    "cmake",
+    "lintian",
+    "python3-numpy",
+    "abigail-tools",
+    "python3-astropy",
+    "esorex",
+    "libcpl-dev",
+    "slurm-wlm",
+];
 
 /// Interpreters that may bring pip, in the order tried.
 const PYTHONS: &[&str] = &["python3", "/usr/bin/python3"];
