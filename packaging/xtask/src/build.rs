@@ -48,5 +48,11 @@ pub(crate) fn test() -> Result<()> {
         cargo.env("PELLUCID_MODELS", root().join("packaging/models"));
         run(cargo.args(["--release", "--workspace", "--no-fail-fast"]))
     })?;
+    timed("abi-stable", || {
+        let mut cargo = cargo("test");
+        cargo.env("PELLUCID_LOADER", release_dir().join("libpellucid_loader.so"));
+        cargo.args(["--release", "--package", "pellucid-host", "--features", "abi-stable"]);
+        run(cargo.args(["--test", "checked"]))
+    })?;
     Ok(())
 }

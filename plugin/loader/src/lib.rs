@@ -8,6 +8,7 @@
 //! dynamic loader said, and releases do nothing.
 
 mod load;
+mod stable;
 
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
