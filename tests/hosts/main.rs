@@ -4,3 +4,4 @@ mod header;
 mod layout;
 mod library;
 mod programs;
+mod python;
