@@ -7,25 +7,26 @@
 //! ```no_run
 //! use pellucid_host::Status;
 //! use pellucid_host::fits::Header;
-//! use pellucid_host::ndarray::{Array2, ArrayView2};
+//! use pellucid_host::ndarray::Array2;
 //! use pellucid_host::session::{Engine, EngineOptions, ExposureBuilder, JobBuilder, Plugin};
 //! use pellucid_host::sky::ModelGrid;
 //!
 //! /// Total flux of each sample; `None` for one that failed.
 //! fn fluxes(
 //!     cards: &str,
-//!     pixels: ArrayView2<'_, f64>,
-//!     sigma: ArrayView2<'_, f64>,
-//!     kernel: ArrayView2<'_, f64>,
+//!     pixels: &Array2<f64>,
+//!     sigma: &Array2<f64>,
+//!     kernel: &Array2<f64>,
 //!     grid: ModelGrid,
 //! ) -> pellucid_host::Result<Vec<Option<f32>>> {
 //!     let engine = Engine::create(&Plugin::find(None)?, &EngineOptions::default())?;
-//!     let wcs = engine.wcs(&Header::from_cards(cards.into()), &[])?;
-//!     let psf = engine.psf(kernel, 4, false)?;
+//!     let wcs = engine.wcs(&Header::from_cards(cards), &[])?;
+//!     let psf = engine.psf(kernel.view(), 4, false)?;
+//!     let quality = pixels.mapv(|value| u32::from(value.is_nan()));
 //!     let exposure = engine.exposure(&ExposureBuilder {
-//!         bad_bits: 4096,
-//!         quality: Some(Array2::zeros(pixels.dim()).view()),
-//!         ..ExposureBuilder::new("visit 1", pixels, sigma, &wcs, &psf)
+//!         quality: Some(quality.view()),
+//!         bad_bits: 1,
+//!         ..ExposureBuilder::new("visit 1", pixels.view(), sigma.view(), &wcs, &psf)
 //!     })?;
 //!     let job = JobBuilder { seed: 7, ..JobBuilder::new([&exposure], grid, "galaxies64-ve") };
 //!     let result = match engine.submit(&job) {
