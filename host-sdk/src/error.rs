@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use pellucid_ffi as ffi;
+
 /// Shorthand for this crate's results.
 pub type Result<T, E = HostError> = std::result::Result<T, E>;
 
@@ -37,6 +39,17 @@ pub enum HostError {
         need: u32,
         /// The levels the plugin offers.
         got: [u32; 2],
+    },
+    /// The plugin lays out a struct otherwise than this host.
+    #[error(
+        "the plugin {} and this host disagree on a struct: needed {conflict}; install a matching pair",
+        path.display()
+    )]
+    Layout {
+        /// The plugin file.
+        path: PathBuf,
+        /// The field, where it was needed and where it is.
+        conflict: String,
     },
     /// The plugin is older than a function this call needs.
     #[error("the plugin lacks `{slot}`, which this call needs; install a newer plugin")]
@@ -142,6 +155,61 @@ pub enum HostError {
     Cancelled,
 }
 
+/// The plugin's status codes; new ones may come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Status {
+    /// Bad argument or handle.
+    Argument,
+    /// A struct is too new for the plugin.
+    Abi,
+    /// Not in this state.
+    State,
+    /// Bad configuration or options.
+    Config,
+    /// Missing, damaged or unsuitable model.
+    Model,
+    /// Device absent or failing.
+    Device,
+    /// Out of memory, or more would be needed than there is.
+    Memory,
+    /// A callback of this host failed.
+    Callback,
+    /// The wait ran out of time.
+    Timeout,
+    /// Valid, but not possible with this plugin.
+    Unsupported,
+    /// Used in a forked child.
+    Forked,
+    /// NaN, infinity or no convergence.
+    Numeric,
+    /// A defect of the plugin, caught.
+    Panic,
+    /// A code that this host does not know.
+    Other(i32),
+}
+
+impl From<i32> for Status {
+    fn from(code: i32) -> Self {
+        match code {
+            ffi::PELLUCID_E_ARG => Self::Argument,
+            ffi::PELLUCID_E_ABI => Self::Abi,
+            ffi::PELLUCID_E_STATE => Self::State,
+            ffi::PELLUCID_E_CONFIG => Self::Config,
+            ffi::PELLUCID_E_MODEL => Self::Model,
+            ffi::PELLUCID_E_DEVICE => Self::Device,
+            ffi::PELLUCID_E_NOMEM => Self::Memory,
+            ffi::PELLUCID_E_CALLBACK => Self::Callback,
+            ffi::PELLUCID_E_TIMEOUT => Self::Timeout,
+            ffi::PELLUCID_E_UNSUPPORTED => Self::Unsupported,
+            ffi::PELLUCID_E_FORKED => Self::Forked,
+            ffi::PELLUCID_E_NUMERIC => Self::Numeric,
+            ffi::PELLUCID_E_PANIC => Self::Panic,
+            code => Self::Other(code),
+        }
+    }
+}
+
 impl HostError {
     /// The code of an error that came from the plugin.
     pub fn plugin_code(&self) -> Option<i32> {
@@ -149,6 +217,11 @@ impl HostError {
             Self::Plugin { code, .. } => Some(*code),
             _ => None,
         }
+    }
+
+    /// What kind of error the plugin reported, if it did.
+    pub fn status(&self) -> Option<Status> {
+        self.plugin_code().map(Status::from)
     }
 
     pub(crate) fn fits(at: impl ToString, reason: impl ToString) -> Self {

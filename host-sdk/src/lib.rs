@@ -1,43 +1,43 @@
 //! Load the Pellucid plugin safely: sessions, exposures, FITS input and products.
-
+//!
+//! [`session`] is the plugin as Rust values, [`input`] and [`fits`] read exposures, [`product`] writes
+//! what comes out. Arrays go in and come out as ndarray views, [y, x]. `examples/host.rs` is a whole
+//! host.
 //!
 //! ```no_run
-//! use pellucid_host::input::{ExposureFile, ExposureOptions, PsfImage, PsfOptions};
-//! use pellucid_host::session::{Engine, EngineOptions, JobBuilder, Plugin};
+//! use pellucid_host::Status;
+//! use pellucid_host::fits::Header;
+//! use pellucid_host::ndarray::Array2;
+//! use pellucid_host::session::{Engine, EngineOptions, ExposureBuilder, JobBuilder, Plugin};
 //! use pellucid_host::sky::ModelGrid;
-//! use std::time::Duration;
 //!
-//! # fn main() -> pellucid_host::Result<()> {
-//! let engine = Engine::create(&Plugin::find(None)?, &EngineOptions::default())?;
-//! let address = "exposure_1.fits".parse().unwrap_or_else(|never| match never {});
-//! let mut file = ExposureFile::open(&address, &ExposureOptions::default())?;
-//! let grid = ModelGrid {
-//!     nx: 64,
-//!     ny: 64,
-//!     centre: file.chips()[0].centre(),
-//!     pixel_scale_arcsec: 0.03,
-//! };
-//! let region = file.chips()[0].footprint(&grid).expect("the grid is centred on the chip");
-//! let stamp = file.stamp(0, region)?;
-//! let psf = "psf.fits".parse().unwrap_or_else(|never| match never {});
-//! let psf = PsfImage::read(&psf, PsfOptions::default())?;
-//! let psf = engine.psf(psf.kernel.view(), psf.oversample, psf.pixel_integrated)?;
-//! let exposure = stamp.to_exposure(&engine, &psf, None)?;
-//! let job = engine.submit(&JobBuilder {
-//!     exposures: vec![&exposure],
-//!     grid,
-//!     samples: 32,
-//!     seed: 1,
-//!     prior: "galaxies64-ve".into(),
-//!     likelihood: "gaussian".into(),
-//!     options: Default::default(),
-//!     priority: 0,
-//! })?;
-//! while !job.wait(Duration::from_secs(1))? {}
-//! let samples = job.result()?.samples()?;
-//! println!("{:?}", samples.view()?.dim());
-//! # Ok(())
-//! # }
+//! /// Total flux of each sample; `None` for one that failed.
+//! fn fluxes(
+//!     cards: &str,
+//!     pixels: &Array2<f64>,
+//!     sigma: &Array2<f64>,
+//!     kernel: &Array2<f64>,
+//!     grid: ModelGrid,
+//! ) -> pellucid_host::Result<Vec<Option<f32>>> {
+//!     let engine = Engine::create(&Plugin::find(None)?, &EngineOptions::default())?;
+//!     let wcs = engine.wcs(&Header::from_cards(cards), &[])?;
+//!     let psf = engine.psf(kernel.view(), 4, false)?;
+//!     let quality = pixels.mapv(|value| u32::from(value.is_nan()));
+//!     let exposure = engine.exposure(&ExposureBuilder {
+//!         quality: Some(quality.view()),
+//!         bad_bits: 1,
+//!         ..ExposureBuilder::new("visit 1", pixels.view(), sigma.view(), &wcs, &psf)
+//!     })?;
+//!     let job = JobBuilder { seed: 7, ..JobBuilder::new([&exposure], grid, "galaxies64-ve") };
+//!     let result = match engine.submit(&job) {
+//!         Err(error) if error.status() == Some(Status::Memory) => {
+//!             engine.submit(&JobBuilder { samples: 4, ..job })?.finish()?
+//!         }
+//!         submitted => submitted?.finish()?,
+//!     };
+//!     let samples = result.samples()?;
+//!     Ok(samples.iter()?.map(|image| image.map(|image| image.sum())).collect())
+//! }
 //! ```
 
 #![deny(unsafe_code)]
@@ -51,4 +51,6 @@ pub mod session;
 pub mod sky;
 
 pub use atomic::check_output;
-pub use error::{HostError, Result};
+pub use error::{HostError, Result, Status};
+/// The arrays of this interface.
+pub use ndarray;

@@ -8,3 +8,4 @@ mod library;
 #[cfg(not(feature = "torch"))]
 mod memory;
 mod programs;
+mod python;

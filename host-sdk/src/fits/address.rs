@@ -29,6 +29,13 @@ impl FitsAddress {
     }
 }
 
+impl From<&str> for FitsAddress {
+    /// As parsing, which cannot fail.
+    fn from(text: &str) -> Self {
+        text.parse().unwrap_or_else(|never| match never {})
+    }
+}
+
 impl FromStr for FitsAddress {
     type Err = std::convert::Infallible;
 

@@ -106,6 +106,29 @@ pub struct ExposureBuilder<'a> {
     pub psf: &'a Psf,
 }
 
+impl<'a> ExposureBuilder<'a> {
+    /// Every pixel good, surface brightness, white noise; other fields by struct update.
+    pub fn new(
+        id: &'a str,
+        pixels: ArrayView2<'a, f64>,
+        sigma: ArrayView2<'a, f64>,
+        wcs: &'a Wcs,
+        psf: &'a Psf,
+    ) -> Self {
+        Self {
+            id,
+            pixels,
+            sigma,
+            quality: None,
+            bad_bits: 0,
+            flux_convention: FluxConvention::default(),
+            noise_correlation: None,
+            wcs,
+            psf,
+        }
+    }
+}
+
 impl Engine {
     /// A WCS from a FITS header, with HST's look-up tables if it has any.
     ///

@@ -80,7 +80,26 @@ struct Description {
     _strings: [CString; 3],
 }
 
-impl JobBuilder<'_> {
+impl<'a> JobBuilder<'a> {
+    /// 16 samples of seed 0 under Gaussian noise, the sampler's own options; other fields by struct
+    /// update.
+    pub fn new(
+        exposures: impl IntoIterator<Item = &'a Exposure>,
+        grid: ModelGrid,
+        prior: impl Into<String>,
+    ) -> Self {
+        Self {
+            exposures: exposures.into_iter().collect(),
+            grid,
+            samples: 16,
+            seed: 0,
+            prior: prior.into(),
+            likelihood: "gaussian".into(),
+            options: Map::new(),
+            priority: 0,
+        }
+    }
+
     fn describe(&self) -> Result<Description> {
         let count = |what: &str, n: usize| {
             i32::try_from(n).map_err(|_| HostError::value(what, "at most 2147483647", n))
@@ -184,6 +203,15 @@ impl Job {
             Err(e) if e.plugin_code() == Some(ffi::PELLUCID_E_TIMEOUT) => Ok(false),
             Err(e) => Err(e),
         }
+    }
+
+    /// Waits until it is done, however long that takes, and delivers log messages.
+    ///
+    /// # Errors
+    /// As [`Job::wait`] and [`Job::result`].
+    pub fn finish(&self) -> Result<ResultSet> {
+        while !self.wait(Duration::from_secs(3600))? {}
+        self.result()
     }
 
     /// Asks it to stop; returns at once.

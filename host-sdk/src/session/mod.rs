@@ -11,6 +11,8 @@ mod handle;
 mod job;
 mod plugin;
 mod posterior;
+#[cfg(feature = "abi-stable")]
+mod stable;
 
 pub use engine::{Device, Engine, EngineOptions, Memory, Model};
 pub use exposure::{

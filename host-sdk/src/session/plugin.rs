@@ -64,6 +64,15 @@ impl Plugin {
             return Err(HostError::Abi { path: path.into(), need: ffi::PELLUCID_ABI, got: range });
         }
         // SAFETY: the entry returns a static table that starts with its own size.
+        Ok(unsafe { Self::from_table(absolute, api) })
+    }
+
+    /// A plugin of this host's ABI level.
+    ///
+    /// # Safety
+    /// `api` must point to a static table that starts with its own size.
+    pub(super) unsafe fn from_table(path: PathBuf, api: *const ffi::pellucid_api) -> Self {
+        // SAFETY: by the contract of this function.
         let table: ffi::pellucid_api = unsafe { prefix(api) };
         let predict = table.get_extension.and_then(|get| {
             let id = CString::new(ffi::PELLUCID_EXT_PREDICT).expect("a literal without NUL");
@@ -72,8 +81,7 @@ impl Plugin {
             // SAFETY: a non-NULL extension is a static table that starts with its own size.
             (!found.is_null()).then(|| unsafe { prefix(found) })
         });
-        let inner = Inner { path: absolute, table, predict };
-        Ok(Self { inner: Arc::new(inner) })
+        Self { inner: Arc::new(Inner { path, table, predict }) }
     }
 
     /// Finds and loads the plugin: `named` if given; else what the environment variable

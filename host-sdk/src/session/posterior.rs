@@ -5,7 +5,7 @@
 use std::ffi::CString;
 use std::ptr;
 
-use ndarray::{Array2, Array3, ArrayView4, Axis};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView4, Axis};
 use pellucid_ffi as ffi;
 use serde_json::Value;
 
@@ -33,6 +33,18 @@ impl Samples {
     /// [`HostError::Answer`] if the plugin's array is not of that kind.
     pub fn view(&self) -> Result<ArrayView4<'_, f32>> {
         self.array.view::<4>("samples")
+    }
+
+    /// The samples in order, first band, [y, x]; `None` for one that failed.
+    ///
+    /// # Errors
+    /// As [`Samples::view`].
+    pub fn iter(&self) -> Result<impl ExactSizeIterator<Item = Option<ArrayView2<'_, f32>>>> {
+        let samples = self.view()?;
+        Ok((0..samples.len_of(Axis(0))).map(move |k| {
+            let image = samples.index_axis_move(Axis(0), k).index_axis_move(Axis(0), 0);
+            (!image.iter().all(|v| v.is_nan())).then_some(image)
+        }))
     }
 }
 

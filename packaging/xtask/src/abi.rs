@@ -9,31 +9,40 @@ use crate::error::{Error, Result};
 use crate::process::{command, output, release_dir, root};
 use crate::witness;
 
-/// The contract. A host asks for nothing else by name.
-const SYMBOLS: &[&str] = &["pellucid_get_api"];
+/// Libraries, and what a host may ask of them by name: the contract, and of the installed one also
+/// abi_stable's root module, which Rust hosts may load instead.
+const LIBRARIES: &[(&str, &[&str])] = &[
+    ("libpellucid.so", &["pellucid_get_api"]),
+    ("libpellucid_loader.so", &["pellucid_get_api", "_1as_0lib_1header_0root_bmodule_bloader"]),
+];
 
-/// Check the plugin of the last build.
+/// Check the plugin of the last build, and what is installed in front of it.
 pub(crate) fn run() -> Result<()> {
-    let plugin = release_dir().join("libpellucid.so");
-    plugin.metadata().map_err(Error::io("find (run `cargo xtask build` first)", &plugin))?;
-    let broken: Vec<_> = symbols(&plugin)?.into_iter().chain(soname(&plugin)?).collect();
-    if !broken.is_empty() {
-        return Err(Error::Rules { rule: "plugin ABI", broken });
-    }
-    println!("abi: {} exports {} only", plugin.display(), SYMBOLS.join(" "));
+    LIBRARIES.iter().try_for_each(|(library, contract)| check(library, contract))?;
     witness::run(false)
 }
 
-fn symbols(plugin: &Path) -> Result<Vec<String>> {
+fn check(library: &str, contract: &[&str]) -> Result<()> {
+    let plugin = release_dir().join(library);
+    plugin.metadata().map_err(Error::io("find (run `cargo xtask build` first)", &plugin))?;
+    let broken: Vec<_> = symbols(&plugin, contract)?.into_iter().chain(soname(&plugin)?).collect();
+    if !broken.is_empty() {
+        return Err(Error::Rules { rule: "plugin ABI", broken });
+    }
+    println!("abi: {} exports {} only", plugin.display(), contract.join(" "));
+    Ok(())
+}
+
+fn symbols(plugin: &Path, contract: &[&str]) -> Result<Vec<String>> {
     let mut nm = command("nm");
     nm.args(["--dynamic", "--defined-only", "--format=posix"]).arg(plugin);
-    Ok(difference(&output(&mut nm)?))
+    Ok(difference(&output(&mut nm)?, contract))
 }
 
 /// What `nm -D` lists against the contract.
-fn difference(nm: &str) -> Vec<String> {
+fn difference(nm: &str, contract: &[&str]) -> Vec<String> {
     let found: BTreeSet<&str> = nm.lines().filter_map(|line| line.split(' ').next()).collect();
-    let need: BTreeSet<&str> = SYMBOLS.iter().copied().collect();
+    let need: BTreeSet<&str> = contract.iter().copied().collect();
     let extra =
         found.difference(&need).map(|name| format!("{name}: exported, not in the contract"));
     let absent = need.difference(&found).map(|name| format!("{name}: not exported"));
@@ -60,7 +69,8 @@ mod tests {
 
     #[test]
     fn extra_and_absent_symbols() {
-        assert!(difference("pellucid_get_api T 1000 20\n").is_empty());
-        assert_eq!(difference("rogue T 1 2\n").len(), 2);
+        let contract = ["pellucid_get_api"];
+        assert!(difference("pellucid_get_api T 1000 20\n", &contract).is_empty());
+        assert_eq!(difference("rogue T 1 2\n", &contract).len(), 2);
     }
 }

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::packages::Purpose;
 use crate::process::{cargo, command, release_dir, root, run, timed};
 use crate::setup::{self, Libtorch, Options};
-use crate::{abi, deps, header, layout, recipe};
+use crate::{abi, deps, dist, header, layout, recipe};
 
 /// Set-up and the whole workspace.
 pub(crate) fn build() -> Result<Libtorch> {
@@ -43,12 +43,19 @@ pub(crate) fn test() -> Result<()> {
     timed("recipe", recipe::build)?;
     timed("abi", abi::run)?;
     timed("tests on the stub engine", test_stub)?;
+    timed("dist", || dist::check(&libtorch, &release_dir()))?;
     timed("tests", || {
         let mut cargo = cargo("test");
         libtorch.apply(&mut cargo);
         cargo.env("PELLUCID_PLUGIN", release_dir().join("libpellucid.so"));
         cargo.env("PELLUCID_MODELS", root().join("packaging/models"));
         run(cargo.args(["--release", "--workspace", "--no-fail-fast"]))
+    })?;
+    timed("abi-stable", || {
+        let mut cargo = cargo("test");
+        cargo.env("PELLUCID_LOADER", release_dir().join("libpellucid_loader.so"));
+        cargo.args(["--release", "--package", "pellucid-host", "--features", "abi-stable"]);
+        run(cargo.args(["--test", "checked"]))
     })?;
     Ok(())
 }

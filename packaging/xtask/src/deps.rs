@@ -10,6 +10,8 @@ use crate::process::{cargo, display, output};
 /// What a crate may name outside its tests; `None`: any crate of the workspace.
 const ARROWS: &[(&str, Option<&[&str]>)] = &[
     ("pellucid-ffi", Some(&[])),
+    ("pellucid-stable", Some(&["pellucid-ffi"])),
+    ("pellucid-loader", Some(&["pellucid-ffi", "pellucid-stable"])),
     ("pellucid-wcslib", Some(&[])),
     ("pellucid-exposure", Some(&["pellucid-wcslib"])),
     ("pellucid-posterior", Some(&["pellucid-exposure"])),
@@ -20,7 +22,7 @@ const ARROWS: &[(&str, Option<&[&str]>)] = &[
         Some(&["pellucid-exposure", "pellucid-host", "pellucid-posterior", "pellucid-scene"]),
     ),
     ("pellucid-scene", Some(&[])),
-    ("pellucid-host", Some(&["pellucid-ffi"])),
+    ("pellucid-host", Some(&["pellucid-ffi", "pellucid-stable"])),
     ("pellucid-cli", Some(&["pellucid-host", "pellucid-scene"])),
     ("pellucid-tests", None),
     ("pellucid-conformance", Some(&["pellucid-ffi"])),

@@ -5,6 +5,7 @@ mod bench;
 mod build;
 mod demo;
 mod deps;
+mod dist;
 mod download;
 mod error;
 mod header;
@@ -32,9 +33,11 @@ usage: cargo xtask COMMAND
   build                     set-up, then the whole workspace, release profile, and the recipe
   recipe                    the EsoRex recipe, where CPL is installed: target/release/cpl/pellucid_sample.so
   check                     rustfmt, clippy -D warnings, deps, header
-  test                      set-up, check, build, abi, then every test and doc test
+  test                      set-up, check, build, abi, dist --check, then every test and doc test
   demo                      set-up, build, simulate four exposures, sample, write FITS and PNG to demo/
   bench NAME [--json F]     set-up, then one statistical or speed bench; bench --list names them
+  dist [--check] [--bin-dir DIR]  set-up, build, tarball and .deb in target/dist, both installed and used;
+                            --check: keep nothing; --bin-dir: pack what is built there
   deps                      dependency arrows, top-level folders, file lengths
   header                    compile the public headers as C89, C99, C11, C++17 and C++20
   abi [--update]            symbols and soname of the built plugin, types of the header against
@@ -73,6 +76,7 @@ fn dispatch(words: &[&str]) -> Result<()> {
         ["bench", name, "--json", file] | ["bench", "--json", file, name] => {
             bench::run(name, Some(file))
         }
+        ["dist", flags @ ..] => dist::run(&dist::Options::parse(flags)?),
         ["deps"] => deps::run().and_then(|()| layout::run()),
         ["header"] => header::run(),
         ["abi"] => abi::run(),

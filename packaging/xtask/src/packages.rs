@@ -21,7 +21,7 @@ pub(crate) enum Purpose {
 /// For building, the demo and the benches.
 const BUILD: &[&str] = &["wcslib-dev", "libcfitsio-dev", "pkg-config", "gcc", "g++"];
 /// For most tests besides.
-const TEST: &[&str] = &["binutils", "fitsverify"];
+const TEST: &[&str] = &["binutils", "fitsverify", "chrpath", "dpkg-dev", "help2man", "xz-utils"];
 /// For some tests.
 const OPTIONAL: &[&str] = &[
     "cmake",
@@ -31,6 +31,8 @@ const OPTIONAL: &[&str] = &[
     "esorex",
     "libcpl-dev",
     "python3-cpl",
+    "lintian",
+    "python3-numpy",
     "slurm-wlm",
 ];
 

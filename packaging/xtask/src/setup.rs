@@ -52,8 +52,13 @@ impl Libtorch {
         }
     }
 
+    /// The folder of its libraries.
+    pub(crate) fn libraries(&self) -> PathBuf {
+        self.0.join("lib")
+    }
+
     fn library_path(&self) -> OsString {
-        let mut path = self.0.join("lib").into_os_string();
+        let mut path = self.libraries().into_os_string();
         if let Some(before) = env::var_os("LD_LIBRARY_PATH").filter(|before| !before.is_empty()) {
             path.push(":");
             path.push(before);

@@ -58,16 +58,16 @@ pub(super) struct Catalogue {
 
 impl Catalogue {
     /// The configured folders, those of `PELLUCID_MODELS` (separated by ':'), then
-    /// `../share/pellucid/models` beside this library or program.
+    /// `share/pellucid/models` of the prefix: this library or program is in a folder of it, or, as
+    /// installed, in a folder of that (`lib/pellucid`).
     pub fn new(configured: &[PathBuf]) -> Self {
         let mut dirs = configured.to_vec();
         if let Some(list) = std::env::var_os("PELLUCID_MODELS") {
             dirs.extend(std::env::split_paths(&list).filter(|dir| !dir.as_os_str().is_empty()));
         }
         let installed = this_object().or_else(|| std::env::current_exe().ok());
-        if let Some(prefix) = installed.as_deref().and_then(Path::parent).and_then(Path::parent) {
-            dirs.push(prefix.join("share/pellucid/models"));
-        }
+        let prefixes = installed.as_deref().map(|object| object.ancestors().skip(2).take(2));
+        dirs.extend(prefixes.into_iter().flatten().map(|dir| dir.join("share/pellucid/models")));
         Self { dirs }
     }
 

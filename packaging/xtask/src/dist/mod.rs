@@ -1,0 +1,125 @@
+//! `dist`: a tarball and a .deb of everything a host needs, and the proof that they work.
+//!
+//! One tree serves both: whatever its prefix, programs find the plugin, the plugin its engine, the
+//! engine libtorch and the models, each by where it lies itself. libtorch (0.36 GB stripped) has a
+//! private folder beside the plugin's engine: no other program sees it, and no other libtorch is
+//! taken for it.
+
+mod pack;
+mod stage;
+mod verify;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::build;
+use crate::error::{Error, Result};
+use crate::packages::Purpose;
+use crate::process::{command, output, release_dir, root, timed};
+use crate::setup::{self, Libtorch, Options as SetUp};
+
+/// The flags of `dist`.
+#[derive(Debug, Default)]
+pub(crate) struct Options {
+    /// Pack without compression, verify, keep nothing.
+    check: bool,
+    /// Built files, instead of those of a build now.
+    bin_dir: Option<PathBuf>,
+}
+
+impl Options {
+    /// The flags of `dist`.
+    pub(crate) fn parse(flags: &[&str]) -> Result<Self> {
+        let mut options = Self::default();
+        let mut flags = flags.iter();
+        while let Some(flag) = flags.next() {
+            match (*flag, flags.as_slice().first()) {
+                ("--check", _) => options.check = true,
+                ("--bin-dir", Some(dir)) => {
+                    options.bin_dir = Some(root().join(dir));
+                    flags.next();
+                }
+                _ => return Err(Error::Usage(format!("dist: cannot make sense of {flag}"))),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// How much to compress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compression {
+    /// For a test.
+    None,
+    /// For shipping.
+    Xz,
+}
+
+/// What is packed, and when it was made.
+#[derive(Debug)]
+struct Release {
+    version: &'static str,
+    /// Of the commit, so that the same commit gives the same bytes: reproducible-builds.org/specs/source-date-epoch
+    epoch_s: u64,
+}
+
+impl Release {
+    fn new() -> Result<Self> {
+        // One version for the whole workspace, this crate included.
+        let version = env!("CARGO_PKG_VERSION");
+        let given = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|text| text.parse().ok());
+        if let Some(epoch_s) = given {
+            return Ok(Self { version, epoch_s });
+        }
+        let mut git = command("git");
+        git.args(["-c", "safe.directory=*", "log", "-1", "--format=%ct"]);
+        let epoch_s = output(&mut git)?.trim().parse();
+        let unclear = |_| Error::Output { command: "git log".into(), need: "commit time" };
+        Ok(Self { version, epoch_s: epoch_s.map_err(unclear)? })
+    }
+}
+
+/// Set up, build, pack, verify.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let (libtorch, _) = timed("set-up", || setup::run(&SetUp::of(Purpose::Test)))?;
+    if options.bin_dir.is_none() {
+        timed("build", || build::compile(&libtorch))?;
+    }
+    let built = options.bin_dir.clone().unwrap_or_else(release_dir);
+    if options.check {
+        return check(&libtorch, &built);
+    }
+    let folder = release_dir().with_file_name("dist");
+    let packages = timed("pack", || pack(&libtorch, &built, &folder, Compression::Xz))?.0;
+    timed("verify", || verify::packages(&packages, &folder.join("verify")))?;
+    for package in packages.files() {
+        let size = package.metadata().map_err(Error::io("read", package))?.len();
+        println!("{}  {:.1} MB", package.display(), size as f64 / 1e6);
+    }
+    Ok(())
+}
+
+/// Pack what is built without compression, verify it, keep nothing.
+pub(crate) fn check(libtorch: &Libtorch, built: &Path) -> Result<()> {
+    let folder = release_dir().with_file_name(format!("dist-check-{}", std::process::id()));
+    let packages = timed("pack", || pack(libtorch, built, &folder, Compression::None));
+    let verified =
+        packages.and_then(|(packages, _)| timed("verify", || verify::packages(&packages, &folder)));
+    fs::remove_dir_all(&folder).map_err(Error::io("remove", &folder))?;
+    verified.map(drop)
+}
+
+fn pack(
+    libtorch: &Libtorch,
+    built: &Path,
+    folder: &Path,
+    compression: Compression,
+) -> Result<pack::Packages> {
+    let release = Release::new()?;
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(Error::io("remove", folder))?;
+    }
+    let tree = folder.join(format!("pellucid-{}-x86_64-linux", release.version));
+    stage::tree(&release, libtorch, built, &tree)?;
+    pack::packages(&release, &tree, compression)
+}
