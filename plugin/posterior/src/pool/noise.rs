@@ -1,6 +1,5 @@
 //! The likelihood of a job: Gaussian noise, or a noise model by name.
 
-use std::path::Path;
 use std::rc::Rc;
 
 use tch::Device;
@@ -8,9 +7,10 @@ use tch::Device;
 use super::job::JobSpec;
 use super::options::Sampler;
 use crate::error::PosteriorError;
-use crate::likelihood::{GaussianLikelihood, Likelihood, SlicLikelihood};
+use crate::likelihood::{
+    GaussianLikelihood, Likelihood, SlicLikelihood, estimate_flux_scale, robust_flux_scale,
+};
 use crate::score::model_file::PriorModel;
-use crate::score::noise::NoiseScore;
 use crate::score::noise::file::{NoiseModel, NoiseUse};
 use crate::score::noise::stationary::Autocovariance;
 
@@ -20,29 +20,45 @@ pub(super) const GAUSSIAN: &str = "gaussian";
 /// The likelihood of a job, with the noise model's metadata and hash for its provenance.
 ///
 /// # Errors
-/// Of the likelihoods; [`PosteriorError::Model`] for a noise model that cannot be read,
-/// [`PosteriorError::Config`] for one that is not for these exposures.
+/// Of the likelihoods; [`PosteriorError::Config`] for a noise model that is not for these exposures.
 pub(super) fn likelihood(
     spec: &JobSpec,
-    noise: Option<&Path>,
+    noise: Option<&NoiseModel>,
     model: &PriorModel,
     flux_scale: f64,
     device: Device,
 ) -> Result<(Likelihood, serde_json::Value), PosteriorError> {
     let (exposures, grid, denoiser) = (&spec.exposures, &spec.grid, &*model.denoiser);
-    let Some(path) = noise else {
+    let Some(noise) = noise else {
         let built = GaussianLikelihood::new(exposures, grid, denoiser, flux_scale, device)?;
         return Ok((Rc::new(built).into(), GAUSSIAN.into()));
     };
-    let noise = NoiseModel::load(path, device)?;
-    check(spec, &noise, model, flux_scale)?;
+    check(spec, noise, model, flux_scale)?;
     let said = serde_json::json!({
         "name": spec.likelihood, "sha256": noise.sha256, "licence": noise.metadata.licence,
     });
-    let score: Rc<dyn NoiseScore> = Rc::from(noise.net);
-    let scores = vec![score; exposures.len()];
+    let scores = vec![noise.net.clone(); exposures.len()];
     let built = SlicLikelihood::new(exposures, grid, denoiser, &scores, flux_scale, device)?;
     Ok((Rc::new(built).into(), said))
+}
+
+/// The flux scale of a job that does not say it: see [`estimate_flux_scale`] and [`robust_flux_scale`].
+///
+/// # Errors
+/// Of these.
+pub(super) fn flux_scale(
+    spec: &JobSpec,
+    noise: Option<&NoiseModel>,
+    model: &PriorModel,
+) -> Result<f64, PosteriorError> {
+    let (exposures, grid, denoiser) = (&spec.exposures, &spec.grid, &*model.denoiser);
+    match noise {
+        None => estimate_flux_scale(exposures, grid, denoiser),
+        Some(noise) => {
+            let core_sigma = vec![noise.net.core_sigma(); exposures.len()];
+            robust_flux_scale(exposures, grid, denoiser, &core_sigma)
+        }
+    }
 }
 
 /// Whether the noise model is for each of the exposures. `calibrated` asks for the noise as it is,

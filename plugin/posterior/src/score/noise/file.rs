@@ -1,6 +1,7 @@
 //! Noise models on disk, and whether one fits an exposure.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
@@ -83,7 +84,7 @@ pub struct NoiseModel {
     /// What the file says of itself.
     pub metadata: NoiseMetadata,
     /// The score on its device.
-    pub net: Box<dyn NoiseScore>,
+    pub net: Rc<dyn NoiseScore>,
     /// A A^T of training.
     pub forward: Autocovariance,
     /// SHA-256 of the file, hexadecimal.
@@ -125,7 +126,7 @@ impl NoiseModel {
         let (metadata, score, sha256) = load_learned(path, device)?;
         let lags = score.forward().lags();
         let forward = Autocovariance::new("forward", lags)?;
-        Ok(Self { metadata, net: Box::new(score), forward, sha256, path: path.to_owned() })
+        Ok(Self { metadata, net: Rc::new(score), forward, sha256, path: path.to_owned() })
     }
 
     /// What a file says of itself, without its weights.
