@@ -14,7 +14,7 @@ use crate::forward_model::{ExposureOperator, ForwardModel};
 use crate::likelihood::Likelihood;
 use crate::sampler::{self, BatchOutcome, Observer, Slot, SlotOutcome};
 use crate::score::model_file::PriorModel;
-use crate::score::noise::file::NoiseModel;
+use crate::score::noise::file::{NoiseDoubts, NoiseModel};
 use ndarray::{Array2, Array3, Array4, Axis, concatenate};
 use pellucid_exposure::Exposure;
 use serde_json::json;
@@ -74,6 +74,8 @@ fn cached<M>(
 pub(super) struct Prepared {
     model: Rc<PriorModel>,
     likelihood: Likelihood,
+    /// The noise model with its doubts about each exposure.
+    noise_model: Option<(Rc<NoiseModel>, Vec<NoiseDoubts>)>,
     /// The likelihood, for the provenance.
     noise: serde_json::Value,
     flux_scale: f64,
@@ -148,14 +150,18 @@ impl Runner for TorchRunner {
             });
         }
         job.check_wanted()?;
-        let noise = self.noise_model(spec)?;
-        let noise = noise.as_deref();
+        let noise_model = self.noise_model(spec)?;
         let flux_scale = match spec.options.flux_scale {
             Some(scale) => scale,
-            None => noise::flux_scale(spec, noise, &model)?,
+            None => noise::flux_scale(spec, noise_model.as_deref(), &model)?,
+        };
+        let doubts = match &noise_model {
+            Some(noise) => noise::check(spec, noise, &model, flux_scale)?,
+            None => Vec::new(),
         };
         job.check_wanted()?;
-        let (likelihood, noise) = noise::likelihood(spec, noise, &model, flux_scale, self.device)?;
+        let (likelihood, noise) =
+            noise::likelihood(spec, noise_model.as_deref(), &model, flux_scale, self.device)?;
         if let Likelihood::Gaussian(gaussian) = &likelihood
             && sampler::is_sharp(&model, gaussian)
         {
@@ -164,7 +170,8 @@ impl Runner for TorchRunner {
                 spec.prior
             );
         }
-        Ok(Prepared { model, likelihood, noise, flux_scale })
+        let noise_model = noise_model.map(|noise| (noise, doubts));
+        Ok(Prepared { model, likelihood, noise_model, noise, flux_scale })
     }
 
     fn sample(
@@ -203,12 +210,20 @@ impl Runner for TorchRunner {
         let x = concatenate![Axis(0), samples, mean];
         let (mut judged, mut models, mut used) = (Vec::new(), Vec::new(), Vec::new());
         // One operator at a time: that of a large frame takes more memory than all else.
-        for exposure in &spec.exposures {
+        for (k, exposure) in spec.exposures.iter().enumerate() {
             let forward =
                 ForwardModel::new(slice::from_ref(exposure), &spec.grid, Kind::Float, Device::Cpu)?;
             let operator = &forward.exposures()[0];
             let predicted = predict(&forward, &x, job)?;
-            judged.push(ExposureDiagnostics::new(exposure, operator.used(), &predicted)?);
+            let used_pixels = operator.used();
+            let fit = ExposureDiagnostics::new(exposure, used_pixels, &predicted)?;
+            judged.push(match &prepared.noise_model {
+                Some((noise, doubts)) => {
+                    let time = doubts[k].exposure_time;
+                    fit.with_noise(exposure, used_pixels, &predicted, noise, time)?
+                }
+                None => fit,
+            });
             used.push(mask(operator, exposure.pixels.dim()));
             models.push(predicted);
         }
@@ -240,6 +255,11 @@ fn cost(tally: &Tally, flux_scale: f64) -> Cost {
         cg_iterations: count(|slot| slot.cg_iterations),
         cg_breakdowns: count(|slot| slot.cg_breakdowns),
         sweeps: count(|slot| slot.sweeps),
+        noise_evaluations: tally.noise_evaluations,
+        noise_time_share: tally.noise_seconds / tally.total_seconds,
+        proposals: count(|slot| slot.proposals),
+        accepted: count(|slot| slot.accepted),
+        step_sizes: tally.slots.iter().flatten().map(|slot| slot.step_size).collect(),
     }
 }
 

@@ -116,6 +116,8 @@ pub struct SlotOutcome {
     pub proposals: usize,
     /// How many of them were accepted.
     pub accepted: usize,
+    /// The step size that was found, radians; NaN without trajectories.
+    pub step_size: f64,
 }
 
 /// A finished batch.

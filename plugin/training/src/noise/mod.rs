@@ -18,6 +18,7 @@ use pellucid_posterior::score::noise::aligned::aligned;
 use pellucid_posterior::score::noise::file::{NoiseArchitecture, NoiseMetadata, write_noise};
 use pellucid_posterior::score::noise::learned::{Estimate, LearnedNoise};
 use pellucid_posterior::score::noise::net::{NoiseNetConfig, SMALLEST_SIDE};
+use pellucid_posterior::score::noise::reference::NoiseReference;
 use pellucid_posterior::score::noise::stationary::Autocovariance;
 use pellucid_posterior::score::parameters::Parameters;
 use serde_json::json;
@@ -162,6 +163,7 @@ fn describe(
         trained_on: format!("{m}, sha256 {}", sha256_file(&args.cutouts)?),
         training_steps: 0,
         training_images: 0,
+        residual_reference: None,
     })
 }
 
@@ -266,9 +268,21 @@ impl Run {
         }))?;
         self.metadata.training_steps = step;
         self.metadata.training_images = 2 * step * self.args.batch as u64;
+        self.metadata.residual_reference = self.reference()?;
         let model = self.args.run.join("noise.safetensors");
         let (core, forward) = (self.score.core(), self.score.forward());
         Ok(write_noise(&model, &self.metadata, &self.adam.average, core, forward)?)
+    }
+
+    /// What held-out noise looks like to the averaged net. Masked pixels are zero, and others never exactly.
+    fn reference(&mut self) -> Result<Option<NoiseReference>, TrainingError> {
+        let average = self.adam.average.map(|t| t.detach());
+        let net = Estimate::Net(self.config.clone(), average);
+        let trained = std::mem::replace(&mut self.score.estimate, net);
+        let used = self.held_out.not_equal(0.0).to_kind(Kind::Float);
+        let reference = NoiseReference::measure(&self.score, &self.held_out, &used);
+        self.score.estimate = trained;
+        Ok(reference?)
     }
 
     /// Loss on held-out cutouts in eight bands of rising level, of the averaged net and of the base alone.
