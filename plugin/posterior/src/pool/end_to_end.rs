@@ -357,6 +357,14 @@ fn a_noise_model_by_name() {
         assert!(!fit.flags.chi2 && posterior.diagnostics.cost.proposals[0] == 2);
         assert_eq!(fit.flags.mismatch, mismatch || time > 500.0);
     }
+    // The operator of 255 pixels on 256, what 255 directions take, and the network: 1.0 + 1.0 + 4.2 MB.
+    let need = |likelihood: &str| {
+        let spec = JobSpec { likelihood: likelihood.into(), ..spec(1, 24) };
+        engine.estimate(&spec).expect("valid").host_bytes
+    };
+    let more = need("white") - need("gaussian");
+    assert!((5_000_000..7_000_000).contains(&more), "{more} bytes");
+
     let two = Options { exposure_times_s: vec![450.0; 2], ..options() };
     let job = submit("white", observed(0.0), two);
     assert_eq!(job.wait(LONG).expect("in time"), JobState::Failed);
