@@ -7,8 +7,8 @@ use std::process::Command;
 use ndarray::{Array2, Array3};
 use pellucid_host::fits::Card;
 use pellucid_host::product::{
-    Cost, Diagnostics, ExposureFit, ExposureProduct, Flags, Product, Provenance, Statistics,
-    write_figure,
+    Cost, Diagnostics, ExposureFit, ExposureProduct, Flags, NoiseCheck, Product, Provenance,
+    Statistics, write_figure,
 };
 use pellucid_host::sky::{ModelGrid, SkyPosition};
 
@@ -55,7 +55,18 @@ fn product() -> Product {
         ppp: 0.425,
         chi2_mean_reduced: 1.01,
         effective_parameters: 20.5,
-        flags: Flags { whiteness: k == 1, mismatch: k == 1, ..Flags::default() },
+        noise: (k == 1).then(|| NoiseCheck {
+            checked: true,
+            significance: vec![5.5, 6.5, f64::NAN, 7.5, 4.5],
+            worst: Some("beyond_4".into()),
+            statistics: Vec::new(),
+        }),
+        flags: Flags {
+            whiteness: k == 1,
+            noise_mismatch: k == 1,
+            mismatch: k == 1,
+            ..Flags::default()
+        },
     };
     Product {
         grid,
@@ -73,7 +84,12 @@ fn product() -> Product {
             edge_flux_fraction: vec![0.01, 0.02, f64::NAN, 0.01, 0.015],
             failed_samples: vec![2],
             sample_errors: Vec::new(),
-            flags: Flags { whiteness: true, mismatch: true, ..Flags::default() },
+            flags: Flags {
+                whiteness: true,
+                noise_mismatch: true,
+                mismatch: true,
+                ..Flags::default()
+            },
             cost: Cost {
                 flux_scale: 0.125,
                 network_evaluations: 675,
@@ -81,6 +97,11 @@ fn product() -> Product {
                 sampling_seconds: 12.5,
                 cg_iterations: vec![250],
                 cg_breakdowns: vec![32],
+                noise_evaluations: 480,
+                noise_time_share: 0.25,
+                proposals: vec![30],
+                accepted: vec![26],
+                step_sizes: vec![0.21],
             },
         },
         provenance: Provenance {
@@ -158,6 +179,10 @@ fn a_product_is_clean_and_reads_back() {
     assert_eq!((a.flags, &a.failed_samples, &a.cost), (b.flags, &b.failed_samples, &b.cost));
     assert_eq!(a.exposures[1].flags, b.exposures[1].flags);
     assert_eq!(a.exposures[0].chi2[3], 125.5);
+    assert_eq!((a.cost.acceptance(), a.cost.step_size()), (Some(26.0 / 30.0), 0.21));
+    let noise = |d: &Diagnostics, k: usize| d.exposures[k].noise.clone();
+    assert!(noise(a, 0).is_none() && noise(a, 1).unwrap().significance[2].is_nan());
+    assert_eq!(a.exposures[1].noise_significance(), Some((6.0, "beyond_4")));
     assert_eq!(a.exposures[0].reduced_chi2(), b.exposures[0].reduced_chi2());
     assert_eq!(read.fluxes(), made.fluxes());
     assert_eq!(read.fluxes().len(), N - 1);

@@ -148,6 +148,12 @@ pub struct SampleArgs {
     /// Split-Gibbs sweeps of the calibrated sampler (else 4).
     #[arg(long, value_name = "N")]
     pub sweeps: Option<usize>,
+    /// Hamiltonian trajectories of a sample with a noise model (else 12); half of them find the step size.
+    #[arg(long, value_name = "N")]
+    pub trajectories: Option<usize>,
+    /// Leapfrog steps of a trajectory (else 5).
+    #[arg(long, value_name = "N")]
+    pub leapfrog_steps: Option<usize>,
     /// Arithmetic of the network (default: f32).
     #[arg(long, value_parser = ["f32", "bf16"])]
     pub precision: Option<String>,

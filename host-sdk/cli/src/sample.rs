@@ -70,7 +70,7 @@ pub fn run(args: &SampleArgs) -> Run {
         seed: args.seed,
         prior: args.prior.clone(),
         likelihood: args.noise.clone(),
-        options: options(args, &taken_by(&files, args)?),
+        options: options(args, &taken_by(&files, args)?, &exposure_times(&files, args)?),
         priority: 0,
     };
     let submitted = engine.submit(&job)?;
@@ -266,7 +266,21 @@ fn taken_by(files: &[ExposureFile], args: &SampleArgs) -> Result<InstrumentNames
     Ok(first)
 }
 
-fn options(args: &SampleArgs, names: &InstrumentNames) -> Map<String, Value> {
+/// EXPTIME of every exposure; nothing where one does not say.
+fn exposure_times(files: &[ExposureFile], args: &SampleArgs) -> Result<Vec<f64>, Failure> {
+    let mut times = Vec::with_capacity(files.len());
+    for file in files {
+        let chip = &file.chips()[file.chip_at(target(args))?];
+        times.extend(chip.header.real("EXPTIME").or_else(|| file.primary().real("EXPTIME")));
+    }
+    Ok(if times.len() == files.len() { times } else { Vec::new() })
+}
+
+fn options(
+    args: &SampleArgs,
+    names: &InstrumentNames,
+    exposure_times_s: &[f64],
+) -> Map<String, Value> {
     let mut options = Map::new();
     let mut set = |key: &str, value: Option<Value>| {
         if let Some(value) = value {
@@ -276,11 +290,15 @@ fn options(args: &SampleArgs, names: &InstrumentNames) -> Map<String, Value> {
     set("sampler", args.sampler.clone().map(Value::from));
     set("steps", args.steps.map(Value::from));
     set("sweeps", args.sweeps.map(Value::from));
+    set("trajectories", args.trajectories.map(Value::from));
+    set("leapfrog_steps", args.leapfrog_steps.map(Value::from));
     set("precision", args.precision.clone().map(Value::from));
     set("flux_scale", args.flux_scale.map(Value::from));
     if args.noise != "gaussian" {
         set("instrument", names.instrument.clone().map(Value::from));
         set("filter", names.filter.clone().map(Value::from));
+        let times = (!exposure_times_s.is_empty()).then(|| exposure_times_s.into());
+        set("exposure_times_s", times);
         set("accept_noise_mismatch", args.accept_noise_mismatch.then_some(true.into()));
     }
     options

@@ -36,6 +36,7 @@ pub fn to_json(product: &Product, path: &Path) -> Value {
                 "ppp": fit.ppp,
                 "whiteness": quantile(fit.whiteness.iter().copied(), 0.5),
                 "whiteness_se": fit.whiteness_se,
+                "noise": fit.noise,
                 "flags": fit.flags,
             })
         })
@@ -61,6 +62,11 @@ pub fn to_json(product: &Product, path: &Path) -> Value {
         "sampling_seconds": d.cost.sampling_seconds,
         "cg_iterations": d.cost.cg_iterations.iter().sum::<u64>(),
         "cg_breakdowns": d.cost.cg_breakdowns.iter().sum::<u64>(),
+        "noise_evaluations": d.cost.noise_evaluations,
+        "noise_time_share": d.cost.noise_time_share,
+        "proposals": d.cost.proposals.iter().sum::<u64>(),
+        "acceptance": d.cost.acceptance(),
+        "step_size": d.cost.acceptance().map(|_| d.cost.step_size()),
         "prior": product.provenance.prior.0,
         "seed": product.provenance.seed,
         "device": product.provenance.device,
@@ -106,6 +112,11 @@ fn to_text(product: &Product, path: &Path) -> String {
             fit.flags.describe(),
             fit.id,
         );
+        if let Some((z, worst)) = fit.noise_significance() {
+            text += &format!(
+                "             residuals against the training noise: {worst} off by {z:.1} standard errors\n"
+            );
+        }
     }
     let seconds = d.cost.sampling_seconds;
     text += &format!(
@@ -118,5 +129,15 @@ fn to_text(product: &Product, path: &Path) -> String {
         d.cost.cg_iterations.iter().sum::<u64>(),
         d.flags.describe(),
     );
+    if let Some(acceptance) = d.cost.acceptance() {
+        text += &format!(
+            "  noise     {} ({:.0} % of the time); {:.0} % of {} proposals accepted, step {:.3} rad\n",
+            p.noise.0,
+            100.0 * d.cost.noise_time_share,
+            100.0 * acceptance,
+            d.cost.proposals.iter().sum::<u64>(),
+            d.cost.step_size(),
+        );
+    }
     text
 }

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::process::Output;
 
 use pellucid_host::fits::{Card, FitsOutput};
-use support::{Folder, Parts, SIDE, pellucid, write_prior, write_psf};
+use serde_json::json;
+use support::{Folder, Parts, SIDE, pellucid, write_noise, write_prior, write_psf};
 
 /// A folder with a good exposure, PSF and prior, and the command line that samples them.
 struct Bench {
@@ -221,4 +222,53 @@ fn models_that_cannot_be() {
     std::fs::write(&bench.prior, &bytes[..20]).unwrap();
     says(&bench.fails(1, &[]), &["prior"]);
     says(&bench.fails(1, &["--prior", "/nowhere/p.safetensors"]), &["/nowhere/p.safetensors"]);
+}
+
+#[test]
+fn noise_models_that_cannot_be() {
+    if !support::engine("noise_models_that_cannot_be") {
+        return;
+    }
+    let taken_by = |parts: &mut Parts| {
+        parts.wcs.push(Card::new("INSTRUME", "ACS", ""));
+        parts.wcs.push(Card::new("FILTER", "F814W", ""));
+    };
+    let bench = Bench::new("noise").spoil(taken_by);
+    // Not in the folder whose files are counted.
+    let models = Folder::new("noise-models");
+    let file = models.path("noise.safetensors");
+    let noise = file.display().to_string();
+    let fails = |change: serde_json::Value, more: &[&str]| {
+        write_noise(&file, &change);
+        let scale = ["--noise", &noise, "--flux-scale", "1"];
+        bench.fails(1, &[&scale[..], more].concat())
+    };
+    for (change, words) in [
+        (json!({"instrument": "WFC3"}), ["instrument", "need WFC3", "got ACS"]),
+        (json!({"filter": "F606W"}), ["filter", "need F606W", "got F814W"]),
+        (json!({"pixel_scale_data_arcsec": 0.13}), ["pixel scale", "need 0.13", "got 0.0"]),
+        (json!({"flux_convention": "per_pixel"}), ["need per_pixel", "got surface", &noise]),
+        (json!({}), ["PSF and model pixel scale", "A A^T within 0.1", "a difference of"]),
+        (json!({"kind": "prior"}), [&noise, "need noise", "got prior"]),
+        (json!({"unit": "counts"}), ["unit", "need e-/s", "got counts"]),
+        (json!({"core_sigma_e_per_s": 0.1}), ["core_sigma_e_per_s", "need 0.05", "got 0.1"]),
+    ] {
+        says(&fails(change, &[]), &words);
+    }
+    // The prior's largest level is 50.
+    let message = fails(json!({}), &["--sampler", "convolved"]);
+    says(&message, &["largest noise level", "need 0 to 5", "got 50"]);
+    says(&fails(json!({}), &["--leapfrog-steps", "0"]), &["leapfrog_steps", "1 to 1000", "got 0"]);
+    says(&fails(json!({}), &["--trajectories", "2000"]), &["trajectories", "got 2000"]);
+
+    let prior = bench.prior.display().to_string();
+    says(&bench.fails(1, &["--noise", &prior]), &[&prior, "need noise", "got prior"]);
+    let bytes = std::fs::read(&file).unwrap();
+    for kept in [20, bytes.len() - 8] {
+        std::fs::write(&file, &bytes[..kept]).unwrap();
+        says(&bench.fails(1, &["--noise", &noise]), &[&noise]);
+    }
+    says(&bench.fails(1, &["--noise", "no-such-noise"]), &["no-such-noise", "PELLUCID_MODELS"]);
+    let nowhere = "/nowhere/n.safetensors";
+    says(&bench.fails(1, &["--noise", nowhere]), &[nowhere, "no such file"]);
 }

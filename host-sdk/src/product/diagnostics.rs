@@ -18,7 +18,13 @@ pub struct Flags {
     pub edge_flux: bool,
     /// The model's pixel scale is not the one the prior was trained at.
     pub prior_scale: bool,
-    /// Any of them: prior and data do not match.
+    /// The residuals do not look like the noise that the noise model was trained on.
+    pub noise_mismatch: bool,
+    /// The noise model does not say what its noise looks like, so that nothing was compared; no mismatch by itself.
+    pub noise_unchecked: bool,
+    /// The exposure time lies outside of the noise model's training.
+    pub exposure_time: bool,
+    /// Any of them, `noise_unchecked` aside: prior, noise model and data do not match.
     pub mismatch: bool,
 }
 
@@ -30,14 +36,17 @@ impl Flags {
             whiteness: self.whiteness | other.whiteness,
             edge_flux: self.edge_flux | other.edge_flux,
             prior_scale: self.prior_scale | other.prior_scale,
+            noise_mismatch: self.noise_mismatch | other.noise_mismatch,
+            noise_unchecked: self.noise_unchecked | other.noise_unchecked,
+            exposure_time: self.exposure_time | other.exposure_time,
             mismatch: false,
         }
         .summed()
     }
 
     fn summed(self) -> Self {
-        let mismatch = self.chi2 | self.whiteness | self.edge_flux | self.prior_scale;
-        Self { mismatch, ..self }
+        let fit = self.chi2 | self.whiteness | self.noise_mismatch;
+        Self { mismatch: fit | self.edge_flux | self.prior_scale | self.exposure_time, ..self }
     }
 
     /// `chi2,whiteness`; `-` for none.
@@ -47,6 +56,9 @@ impl Flags {
             (self.whiteness, "whiteness"),
             (self.edge_flux, "edge-flux"),
             (self.prior_scale, "prior-scale"),
+            (self.noise_mismatch, "noise-mismatch"),
+            (self.noise_unchecked, "noise-unchecked"),
+            (self.exposure_time, "exposure-time"),
         ];
         let set: Vec<_> = named.iter().filter(|(on, _)| *on).map(|(_, n)| *n).collect();
         match set.is_empty() {
@@ -63,6 +75,9 @@ impl Flags {
             whiteness: has("whiteness"),
             edge_flux: has("edge-flux"),
             prior_scale: has("prior-scale"),
+            noise_mismatch: has("noise-mismatch"),
+            noise_unchecked: has("noise-unchecked"),
+            exposure_time: has("exposure-time"),
             mismatch: false,
         }
         .summed()
@@ -98,14 +113,58 @@ pub struct ExposureFit {
     /// Effective number of parameters.
     #[serde(deserialize_with = "real")]
     pub effective_parameters: f64,
+    /// The residuals against the noise model; None for Gaussian noise.
+    pub noise: Option<NoiseCheck>,
     /// What is suspicious.
     pub flags: Flags,
+}
+
+/// The residuals against the noise that the noise model was trained on; NaN where a sample failed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NoiseCheck {
+    /// Whether the noise model says what its noise looks like; if not, there is nothing else here.
+    pub checked: bool,
+    /// The statistics that were compared.
+    pub statistics: Vec<NoiseStatistic>,
+    /// Per sample, the largest deviation of a statistic in standard errors.
+    #[serde(deserialize_with = "reals")]
+    pub significance: Vec<f64>,
+    /// The statistic that deviates most.
+    pub worst: Option<String>,
+}
+
+/// A statistic of the residuals of an exposure.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NoiseStatistic {
+    /// Its name: bias, level, beyond_4, beyond_8, lag_x, lag_y, structure, score.
+    pub name: String,
+    /// Median over the samples.
+    #[serde(deserialize_with = "real")]
+    pub value: f64,
+    /// Mean over noise held out from training.
+    #[serde(deserialize_with = "real")]
+    pub expected: f64,
+    /// Standard error.
+    #[serde(deserialize_with = "real")]
+    pub standard_error: f64,
+    /// Off by more than matters, and significantly.
+    pub flagged: bool,
 }
 
 impl ExposureFit {
     /// Median over the samples of chi2/dof.
     pub fn reduced_chi2(&self) -> f64 {
         super::quantile(self.chi2.iter().copied(), 0.5) / self.dof as f64
+    }
+
+    /// Median over the samples of [`NoiseCheck::significance`], and the statistic behind it; None when nothing
+    /// was checked.
+    pub fn noise_significance(&self) -> Option<(f64, &str)> {
+        let check = self.noise.as_ref().filter(|check| check.checked)?;
+        let median = super::quantile(check.significance.iter().copied(), 0.5);
+        Some((median, check.worst.as_deref().unwrap_or("-")))
     }
 }
 
@@ -128,6 +187,32 @@ pub struct Cost {
     pub cg_iterations: Vec<u64>,
     /// Of those, stopped because the network's Jacobian was not positive.
     pub cg_breakdowns: Vec<u64>,
+    /// Evaluations of noise models.
+    pub noise_evaluations: u64,
+    /// Share of the time spent in them, 0 to 1.
+    #[serde(deserialize_with = "real")]
+    pub noise_time_share: f64,
+    /// Metropolis proposals per sample, after the step size was found; 0 without a noise model.
+    pub proposals: Vec<u64>,
+    /// Of those, accepted.
+    pub accepted: Vec<u64>,
+    /// Step size per sample: the angle, radians, of a leapfrog step; NaN without a noise model.
+    #[serde(deserialize_with = "reals")]
+    pub step_sizes: Vec<f64>,
+}
+
+impl Cost {
+    /// Share of the proposals of all samples that were accepted; None without proposals.
+    pub fn acceptance(&self) -> Option<f64> {
+        let [proposals, accepted] =
+            [&self.proposals, &self.accepted].map(|counts| counts.iter().sum::<u64>());
+        (proposals > 0).then(|| accepted as f64 / proposals as f64)
+    }
+
+    /// Median step size over the samples; NaN without any.
+    pub fn step_size(&self) -> f64 {
+        super::quantile(self.step_sizes.iter().copied(), 0.5)
+    }
 }
 
 /// Fit, flags and cost of a run.

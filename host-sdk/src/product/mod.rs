@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use ndarray::{Array2, Array3};
 
 pub use assemble::Observed;
-pub use diagnostics::{Cost, Diagnostics, ExposureFit, Flags};
+pub use diagnostics::{Cost, Diagnostics, ExposureFit, Flags, NoiseCheck, NoiseStatistic};
 pub use figure::write_figure;
 
 use crate::fits::Card;

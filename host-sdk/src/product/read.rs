@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, Array3, Axis};
 
-use super::diagnostics::{Cost, Diagnostics, ExposureFit, Flags};
+use super::diagnostics::{Cost, Diagnostics, ExposureFit, Flags, NoiseCheck};
 use super::{ExposureProduct, Product, Provenance, Statistics};
 use crate::error::{HostError, Result};
 use crate::fits::{FitsInput, Header};
@@ -104,7 +104,14 @@ fn exposure_fits(
     let reduced = file.column(table, "CHI2_MEAN_REDUCED")?;
     let effective = file.column(table, "EFFECTIVE_PARAMETERS")?;
     let error = file.column(table, "WHITENESS_SE")?;
+    // Products from before have no such column.
+    let worst = file.text_column(table, "NOISE_WORST").ok();
+    let noise = |k: usize| {
+        let worst = worst.as_ref()?.get(k).filter(|name| *name != "-")?.clone();
+        Some(NoiseCheck { checked: true, worst: Some(worst), ..NoiseCheck::default() })
+    };
     let fit = |k: usize| ExposureFit {
+        noise: noise(k),
         id: ids[k].clone(),
         dof: dof[k] as usize,
         whiteness_se: error[k],
@@ -130,7 +137,11 @@ fn diagnostics(
     let [chi2, whiteness, p_value, edge] =
         ["CHI2", "WHITENESS", "P_VALUE", "EDGE_FLUX"].map(|name| file.column(table, name));
     let (chi2, whiteness, p_value, edge) = (chi2?, whiteness?, p_value?, edge?);
+    let noise_z = file.column(table, "NOISE_Z").ok();
     for fit in &mut exposures {
+        if let Some(check) = &mut fit.noise {
+            check.significance.resize(samples, f64::NAN);
+        }
         for list in [&mut fit.chi2, &mut fit.whiteness, &mut fit.p_values] {
             list.resize(samples, f64::NAN);
         }
@@ -145,11 +156,18 @@ fn diagnostics(
             fit.chi2[k] = chi2[row];
             fit.whiteness[k] = whiteness[row];
             fit.p_values[k] = p_value[row];
+            if let (Some(check), Some(z)) = (&mut fit.noise, &noise_z) {
+                check.significance[k] = z[row];
+            }
             edge_flux_fraction[k] = edge[row];
         }
     }
     let failed = |k: &usize| images.index_axis(Axis(0), *k).iter().all(|v| v.is_nan());
     let real = |key: &str| primary.real(key).unwrap_or(f64::NAN);
+    // One sum, one rate and one median for all samples.
+    let proposals = real("PROPOSAL").max(0.0);
+    let accepted = (proposals * real("ACCEPTAN")).round();
+    let sampled = primary.real("PROPOSAL").is_some();
     Ok(Diagnostics {
         failed_samples: (0..samples).filter(failed).collect(),
         edge_flux_fraction,
@@ -162,6 +180,11 @@ fn diagnostics(
             sampling_seconds: real("SAMPTIME"),
             cg_iterations: vec![real("CGITER") as u64],
             cg_breakdowns: vec![real("CGBREAK") as u64],
+            noise_evaluations: real("NOISEVAL") as u64,
+            noise_time_share: if sampled { real("NOISSHAR") } else { 0.0 },
+            proposals: vec![proposals as u64],
+            accepted: vec![accepted as u64],
+            step_sizes: vec![real("STEPSIZE")],
         },
         exposures,
     })

@@ -98,6 +98,29 @@ impl Product {
                 "conjugate-gradient iterations, all samples",
             ),
             Card::new("CGBREAK", d.cost.cg_breakdowns.iter().sum::<u64>(), "of those, broken down"),
+        ]);
+        if let Some(acceptance) = d.cost.acceptance() {
+            cards.extend([
+                Card::new("NOISEVAL", d.cost.noise_evaluations, "noise-model evaluations"),
+                Card::new(
+                    "NOISSHAR",
+                    d.cost.noise_time_share,
+                    "share of the time in the noise model",
+                ),
+                Card::new(
+                    "PROPOSAL",
+                    d.cost.proposals.iter().sum::<u64>(),
+                    "Metropolis proposals, all samples",
+                ),
+                Card::new("ACCEPTAN", acceptance, "share of them accepted"),
+                Card::new(
+                    "STEPSIZE",
+                    d.cost.step_size(),
+                    "[rad] leapfrog step, median of the samples",
+                ),
+            ]);
+        }
+        cards.extend([
             text("FLAGS", &d.flags.describe(), "reasons to distrust; - for none"),
             text("CONFIG", &p.config, "options, JSON"),
             text("RECORD", &p.plugin_record, "the engine's own record, JSON"),
@@ -126,6 +149,7 @@ impl Product {
             integer("DOF", rows().map(|(.., f)| count(f.dof)).collect()),
             real("WHITENESS", &|k, e| of(&fits[e].whiteness, k)),
             real("P_VALUE", &|k, e| of(&fits[e].p_values, k)),
+            real("NOISE_Z", &|k, e| of(&fits[e].noise.as_ref()?.significance, k)),
             real("EDGE_FLUX", &|k, _| of(&self.diagnostics.edge_flux_fraction, k)),
             Column::new("FAILED", ColumnValues::Logical(rows().map(|(k, ..)| failed(k)).collect())),
         ]
@@ -154,6 +178,17 @@ impl Product {
             real("EFFECTIVE_PARAMETERS", &|k| fit(k).effective_parameters),
             real("PPP", &|k| fit(k).ppp),
             real("WHITENESS_SE", &|k| fit(k).whiteness_se),
+            real("NOISE_Z", &|k| fit(k).noise_significance().map_or(f64::NAN, |(z, _)| z)),
+            Column::new(
+                "NOISE_WORST",
+                ColumnValues::Text(
+                    each()
+                        .map(|(k, _)| {
+                            fit(k).noise_significance().map_or("-", |(_, name)| name).into()
+                        })
+                        .collect(),
+                ),
+            ),
             Column::new("FLAGS", ColumnValues::Text(flags)),
             scale,
             text("SOURCE", &|e| e.source.0.display().to_string()),

@@ -9,7 +9,8 @@ use pellucid_posterior::score::model_file::{FORMAT, Precision, PriorModel, read_
 use pellucid_posterior::score::noise::NoiseScore;
 use pellucid_posterior::score::noise::aligned::aligned;
 use pellucid_posterior::score::noise::file::{
-    KERNEL_TOLERANCE, NoiseArchitecture, NoiseMetadata, NoiseModel, NoiseUse, write_noise,
+    KERNEL_TOLERANCE, NoiseArchitecture, NoiseDoubts, NoiseMetadata, NoiseModel, NoiseUse,
+    write_noise,
 };
 use pellucid_posterior::score::noise::learned::{Estimate, LearnedNoise, Limits};
 use pellucid_posterior::score::noise::net::NoiseNetConfig;
@@ -270,6 +271,7 @@ fn metadata() -> NoiseMetadata {
         trained_on: "nothing".into(),
         training_steps: 3,
         training_images: 4,
+        residual_reference: None,
     }
 }
 
@@ -364,17 +366,33 @@ fn misuse_is_refused_by_name() {
         filter: Some("f814w"),
         pixel_scale_arcsec: 0.0602,
         unit: "e-/s",
+        flux_convention: "surface_brightness",
+        exposure_time_s: Some(505.0),
         forward: &forward,
         largest_level_e_per_s: 0.015 * sde.noise_range()[1],
     };
-    model.check(&good).unwrap();
+    assert_eq!(model.check(&good).unwrap(), NoiseDoubts::default());
     model.check(&NoiseUse { instrument: None, filter: None, ..good }).unwrap();
+    for (time, doubted) in [
+        (None, false),
+        (Some(460.0), false),
+        (Some(560.0), false),
+        (Some(440.0), true),
+        (Some(600.0), true),
+    ] {
+        let doubts = model.check(&NoiseUse { exposure_time_s: time, ..good }).unwrap();
+        assert_eq!(doubts.exposure_time, doubted, "{time:?} s");
+    }
     let other = aligned(psf(), [0.06, 0.02], 12).unwrap();
     for (wanted, what) in [
         (NoiseUse { instrument: Some("WFC3"), ..good }, "instrument: need ACS, got WFC3"),
         (NoiseUse { filter: Some("F606W"), ..good }, "filter: need F814W, got F606W"),
         (NoiseUse { pixel_scale_arcsec: 0.05, ..good }, "arcsec: need 0.06, got 0.05"),
         (NoiseUse { unit: "counts", ..good }, "unit: need e-/s, got counts"),
+        (
+            NoiseUse { flux_convention: "per_pixel", ..good },
+            "flux convention: need surface_brightness, got per_pixel",
+        ),
         (NoiseUse { forward: &other, ..good }, "PSF and model pixel scale"),
         (NoiseUse { largest_level_e_per_s: 3.0, ..good }, "e-/s: need 0 to 2.5, got 3"),
         (NoiseUse { largest_level_e_per_s: f64::NAN, ..good }, "largest noise level"),

@@ -62,6 +62,31 @@ fn a_gaussian_score_gives_the_gaussian_posterior() {
     }
 }
 
+/// rho from four times the net's smallest level down to half of it, where no level is left for trajectories.
+#[test]
+fn bright_targets_keep_their_moments() {
+    let power = power(32, 3.0, 3.0);
+    let mean = Tensor::zeros([32, 32], F64);
+    let telescope = Telescope::new(32, 16, 2, 3.0);
+    let truth = draw_field(&mean, &power, 5);
+    let sigma = telescope.signal_rms(&truth) / 30.0;
+    let (exposures, y) = telescope.observe(&truth, sigma, 11);
+    let exact = FieldPosterior::new(&telescope.a, &covariance(&power), sigma);
+    let (exact_mean, _) = exact.solve(&y, &mean);
+    let prior = |sigma_min| field_model(&mean, &power, Sde::Ve { sigma_min, sigma_max: 50.0 });
+    let components = [(1.0, sigma)];
+    let rho = slic(&exposures, &telescope.grid, &prior(0.002), &components).gaussian.largest_rho();
+    for ratio in [4.0, 1.5, 0.5] {
+        let prior = prior(rho / ratio);
+        let l = slic(&exposures, &telescope.grid, &prior, &components);
+        let drawn = draw(&prior, &l, &SamplerOptions::new(SamplerKind::Calibrated), 48, 1);
+        let error = mean_error(&drawn.images, &exact_mean, &exact.variance);
+        let spread = variance_ratio(&drawn.images, &exact.variance);
+        println!("rho = {ratio} s: mean error {error:.4} sigma, variance ratio {spread:.4}");
+        assert!(error < 0.08 && (spread - 1.0).abs() < 0.07, "{ratio}: {error}, {spread}");
+    }
+}
+
 /// Data that see each model pixel once: A is the identity.
 fn identity(side: usize, value: f64, masked: Option<f64>) -> (Vec<Arc<Exposure>>, ModelGrid) {
     let grid = ModelGrid::new(side, side, 10.0, -20.0, 0.05).unwrap();

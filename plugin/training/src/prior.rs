@@ -1,7 +1,7 @@
 //! `pellucid-train prior`: denoising score matching on simulated scenes.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use pellucid_posterior::rng::SampleRng;
 use pellucid_posterior::sampler::solver::draw_prior;
@@ -22,7 +22,7 @@ use crate::batch::{Batch, NoiseLevels};
 use crate::error::TrainingError;
 use crate::journal::{Journal, LOG_EVERY, Window, progress};
 use crate::loss::{Weighting, per_image};
-use crate::schedule::{Schedule, average_decay};
+use crate::schedule::{Schedule, average_decay, check_options, time_limit};
 use crate::{checkpoint, sheet};
 
 /// Validation images.
@@ -135,6 +135,7 @@ struct Run {
 /// # Errors
 /// [`TrainingError`] naming what failed; the last checkpoint stays usable.
 pub fn run(args: PriorArgs) -> Result<(), TrainingError> {
+    check_options(args.learning_rate, args.cool_down, args.clip, args.average_half_life)?;
     let sde = match args.sde.as_str() {
         "vp" => Sde::Vp { beta_min: 0.1, beta_max: 20.0, epsilon: 2e-4 },
         "tsve" => Sde::Tsve { sigma_min: SMALLEST_LEVEL, sigma_max: 50.0, t_star: 0.6, beta: 15.0 },
@@ -226,7 +227,7 @@ impl Run {
         let bar = progress(self.args.steps, self.adam.step);
         let validation = self.validation_batch();
         let started = Instant::now();
-        let limit = self.args.minutes.map(|m| Duration::from_secs_f64(60.0 * m));
+        let limit = time_limit(self.args.minutes)?;
         let mut window = Window::default();
         while self.adam.step < self.args.steps {
             let (loss, norm) = self.step()?;

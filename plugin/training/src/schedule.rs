@@ -1,4 +1,8 @@
-//! Learning rate and averaging over a run.
+//! Learning rate, averaging and time limit of a run.
+
+use std::time::Duration;
+
+use crate::error::TrainingError;
 
 /// The learning rate of a run.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +26,51 @@ impl Schedule {
         let left = (1.0 - step / self.steps as f64) / self.cool_down.max(1e-9);
         self.peak * warm * left.clamp(0.0, 1.0)
     }
+}
+
+/// Refuses options that would train nothing, or NaN, or past their bounds.
+///
+/// # Errors
+/// [`TrainingError::Value`] naming the first option that is out of its range.
+pub fn check_options(
+    learning_rate: f64,
+    cool_down: f64,
+    clip: f64,
+    average_half_life: f64,
+) -> Result<(), TrainingError> {
+    // Asked so that NaN fails.
+    let positive = |v: f64| v > 0.0 && v < f64::INFINITY;
+    for (what, got, good, need) in [
+        ("--learning-rate", learning_rate, positive(learning_rate), "a positive number"),
+        ("--cool-down", cool_down, (0.0..=1.0).contains(&cool_down), "a share, 0 to 1"),
+        ("--clip", clip, positive(clip), "a positive number"),
+        (
+            "--average-half-life",
+            average_half_life,
+            positive(average_half_life),
+            "a positive number",
+        ),
+    ] {
+        if !good {
+            let (need, got) = (need.into(), got.to_string());
+            return Err(TrainingError::Value { what: what.into(), need, got });
+        }
+    }
+    Ok(())
+}
+
+/// The duration of `--minutes`.
+///
+/// # Errors
+/// [`TrainingError::Value`] for a number that is none: negative, NaN or longer than a clock counts.
+pub fn time_limit(minutes: Option<f64>) -> Result<Option<Duration>, TrainingError> {
+    let duration = |m: f64| {
+        Duration::try_from_secs_f64(60.0 * m).map_err(|_| {
+            let (what, need) = ("--minutes".into(), "a number from 0 on".into());
+            TrainingError::Value { what, need, got: m.to_string() }
+        })
+    };
+    minutes.map(duration).transpose()
 }
 
 /// Weight of the old average at a step (from 0) of `batch` images: the half-life is `half_life` images, at most

@@ -106,6 +106,10 @@ fn what_does_not_fit_is_refused_by_name() {
     for (more, reason) in [
         (&["--seed", "9"][..], "choose another --run folder"),
         (&["--zero-share", "1.5"], "--zero-share"),
+        (&["--minutes=-1"], "--minutes"),
+        (&["--learning-rate", "NaN"], "--learning-rate"),
+        (&["--cool-down=-3"], "--cool-down"),
+        (&["--clip", "0"], "--clip"),
         (&["--pixel-scale-data", "0"], "pixel scale"),
     ] {
         let out = train(&run, &[&["--steps", "2"], more].concat());

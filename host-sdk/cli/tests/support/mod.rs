@@ -169,10 +169,48 @@ pub fn write_prior(path: &Path) {
         "mean": {"dtype": "F32", "shape": [1, SIDE, SIDE], "data_offsets": [0, size]},
         "power": {"dtype": "F32", "shape": [1, SIDE, SIDE], "data_offsets": [size, 2 * size]},
     });
+    write_safetensors(path, &header, values.iter().flat_map(|v| v.to_le_bytes()));
+}
+
+/// A noise model for the default exposure, of white Gaussian noise of 0.05, with some fields of its metadata
+/// changed.
+pub fn write_noise(path: &Path, change: &serde_json::Value) {
+    let mut metadata = serde_json::json!({
+        "format": 1,
+        "kind": "noise",
+        "architecture": {"name": "stationary_gaussian"},
+        "instrument": "ACS",
+        "detector": "WFC",
+        "filter": "F814W",
+        "exposure_time_s": [500.0, 500.0],
+        "pixel_scale_data_arcsec": 0.05,
+        "pixel_scale_model_arcsec": 0.05,
+        "flux_convention": "surface_brightness",
+        "unit": "e-/s",
+        "core_sigma_e_per_s": 0.05,
+        "largest_level_e_per_s": 5.0,
+        "psf": "none",
+        "licence": "MIT OR Apache-2.0",
+        "trained_on": "nothing: invented for tests",
+    });
+    for (key, value) in change.as_object().unwrap() {
+        metadata[key] = value.clone();
+    }
+    // A A^T of a telescope that does not blur.
+    let values = [0.05f64 * 0.05, 1.0];
+    let header = serde_json::json!({
+        "__metadata__": {"pellucid": metadata.to_string()},
+        "core": {"dtype": "F64", "shape": [1, 1], "data_offsets": [0, 8]},
+        "forward": {"dtype": "F64", "shape": [1, 1], "data_offsets": [8, 16]},
+    });
+    write_safetensors(path, &header, values.iter().flat_map(|v| v.to_le_bytes()));
+}
+
+fn write_safetensors(path: &Path, header: &serde_json::Value, values: impl Iterator<Item = u8>) {
     let mut text = header.to_string();
     text += &" ".repeat(text.len().next_multiple_of(8) - text.len());
     let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
     bytes.extend(text.bytes());
-    bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+    bytes.extend(values);
     std::fs::write(path, bytes).unwrap();
 }

@@ -21,7 +21,15 @@ pub struct Flags {
     pub whiteness: bool,
     /// [`edge_flux_fraction`] exceeds [`EDGE_FLUX_LIMIT`].
     pub edge_flux: bool,
-    /// Any of the others: prior and data do not match.
+    /// The residuals do not look like the noise that the noise model was trained on
+    /// ([`NoiseCheck`](super::NoiseCheck)); takes the place of `chi2` and `whiteness`.
+    pub noise_mismatch: bool,
+    /// The noise model does not say what its noise looks like: the residuals were not checked against it. No
+    /// mismatch by itself.
+    pub noise_unchecked: bool,
+    /// The exposure time lies outside of the noise model's training.
+    pub exposure_time: bool,
+    /// Any of the others, `noise_unchecked` aside: prior, noise model and data do not match.
     pub mismatch: bool,
 }
 
@@ -44,14 +52,18 @@ impl Flags {
                 chi2: a.chi2 | b.chi2,
                 whiteness: a.whiteness | b.whiteness,
                 edge_flux: a.edge_flux | b.edge_flux,
+                noise_mismatch: a.noise_mismatch | b.noise_mismatch,
+                noise_unchecked: a.noise_unchecked | b.noise_unchecked,
+                exposure_time: a.exposure_time | b.exposure_time,
                 mismatch: false,
             }
             .summed()
         })
     }
 
-    fn summed(self) -> Self {
-        Self { mismatch: self.chi2 | self.whiteness | self.edge_flux, ..self }
+    pub(super) fn summed(self) -> Self {
+        let fit = self.chi2 | self.whiteness | self.noise_mismatch;
+        Self { mismatch: fit | self.edge_flux | self.exposure_time, ..self }
     }
 }
 

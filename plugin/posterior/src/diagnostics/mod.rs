@@ -12,12 +12,14 @@
 //! - Spiegelhalter 2002: J. R. Stat. Soc. B 64, 583
 
 mod flags;
+mod noise;
 mod statistics;
 mod whiten;
 
 pub use flags::{
     CHI2_RANGE, EDGE_FLUX_LIMIT, Flags, SIGNIFICANCE, edge_flux_fraction, edge_ring_width,
 };
+pub use noise::{NoiseCheck, NoiseStatistic};
 pub use statistics::{chi2_survival, lag_one, median};
 pub use whiten::Whitener;
 
@@ -50,6 +52,8 @@ pub struct ExposureDiagnostics {
     pub effective_parameters: f64,
     /// `chi2_mean` over its expectation, dof - (mean of `chi2` - `chi2_mean`); 1 for a good fit.
     pub chi2_mean_reduced: f64,
+    /// The residuals against the noise model; None for Gaussian noise.
+    pub noise: Option<NoiseCheck>,
     /// What is suspicious about this exposure.
     pub flags: Flags,
 }
@@ -72,6 +76,17 @@ pub struct Cost {
     /// Per sample, split-Gibbs sweeps after the guidance; 0 where the data are as sharp as the prior's smallest
     /// noise level or sharper (the last step is then conditioned on the data instead), or in the `convolved` mode.
     pub sweeps: Vec<usize>,
+    /// Evaluations of noise models in those batches, one an exposure.
+    pub noise_evaluations: usize,
+    /// Part of the sampling time spent in them, 0 to 1.
+    pub noise_time_share: f64,
+    /// Per sample, Metropolis proposals after the step size was found; 0 without a noise model.
+    pub proposals: Vec<usize>,
+    /// Per sample, how many of them were accepted.
+    pub accepted: Vec<usize>,
+    /// Per sample, the step size that was found: the angle, radians, by which a leapfrog step turns about the Gaussian
+    /// reference; NaN without trajectories.
+    pub step_sizes: Vec<f64>,
 }
 
 /// Fit, flags and cost of a job.
@@ -144,6 +159,7 @@ impl ExposureDiagnostics {
             chi2_mean,
             effective_parameters: gain * n_good / (n_good - 1.0),
             chi2_mean_reduced: chi2_mean / (dof as f64 - gain),
+            noise: None,
             flags,
         })
     }
@@ -168,6 +184,13 @@ impl Diagnostics {
             cost,
         }
     }
+}
+
+/// Whether a flat index is among `used`.
+fn scatter_indices(used: &[usize], pixels: usize) -> Vec<bool> {
+    let mut mask = vec![false; pixels];
+    used.iter().for_each(|i| mask[*i] = true);
+    mask
 }
 
 /// Values at flat indices of an image, NaN elsewhere.

@@ -6,9 +6,10 @@ mod flux_scale;
 mod gaussian;
 mod preconditioner;
 mod reference;
+mod robust;
 mod slic;
 
-pub use flux_scale::estimate_flux_scale;
+pub use flux_scale::{estimate_flux_scale, robust_flux_scale};
 pub use gaussian::GaussianLikelihood;
 pub(crate) use gaussian::factorise;
 pub use preconditioner::Preconditioner;

@@ -4,9 +4,12 @@ use super::job::Outcome;
 use super::queue::Tally;
 use super::tests::wait_until;
 use super::*;
+use crate::rng::{SampleRng, normal};
 use crate::sampler::SlotOutcome;
 use crate::score::model_file::{Architecture, FORMAT, Metadata, write};
 use crate::score::noise::file::{NoiseArchitecture, NoiseMetadata, write_noise};
+use crate::score::noise::learned::{Estimate, LearnedNoise, Limits};
+use crate::score::noise::reference::NoiseReference;
 use crate::score::noise::stationary::Autocovariance;
 use crate::score::parameters::Parameters;
 use crate::sde::Sde;
@@ -247,6 +250,7 @@ fn a_cancelled_job_is_neither_prepared_nor_finished() {
         sweeps: 0,
         proposals: 0,
         accepted: 0,
+        step_size: f64::NAN,
     };
     let tally = Tally { slots: vec![Some(slot)], ..Tally::default() };
     let finished = runner.finish(&ticket, &prepared, tally);
@@ -262,6 +266,20 @@ fn a_noise_model_by_name() {
     let forward = Autocovariance::forward(&exposure(0.2), &grid(), 2).expect("an overlap");
     let core = Tensor::zeros([1, 1], (Kind::Double, Device::Cpu)) + 0.04;
     let core = Autocovariance::new("core", &core).expect("a variance");
+    let white = |n: i64| {
+        let mut rngs: Vec<_> = (0..n as u64).map(|k| SampleRng::new(7, k)).collect();
+        normal(&mut rngs, &[SIDE as i64, SIDE as i64], Device::Cpu) * 0.2
+    };
+    let held_out = white(64);
+    let score = LearnedNoise::new(
+        Estimate::Gaussian,
+        core.scaled(1.0),
+        forward.scaled(1.0),
+        Limits { r: 1.0, white: 1.0 },
+        Device::Cpu,
+    );
+    let reference = NoiseReference::measure(&score, &held_out, &Tensor::ones_like(&held_out))
+        .expect("measured");
     for (name, pixel_scale) in [("white", 0.1), ("coarse", 0.13)] {
         let metadata = NoiseMetadata {
             format: FORMAT,
@@ -270,7 +288,7 @@ fn a_noise_model_by_name() {
             instrument: None,
             detector: None,
             filter: None,
-            exposure_time_s: None,
+            exposure_time_s: Some([400.0, 500.0]),
             pixel_scale_data_arcsec: pixel_scale,
             pixel_scale_model_arcsec: 0.1,
             flux_convention: "surface_brightness".into(),
@@ -283,16 +301,18 @@ fn a_noise_model_by_name() {
             trained_on: "closed form".into(),
             training_steps: 0,
             training_images: 0,
+            residual_reference: reference.clone(),
         };
         let path = folder.0.join(format!("{name}.safetensors"));
         write_noise(&path, &metadata, &Parameters::default(), &core, &forward).expect("written");
     }
     let engine = folder.engine();
-    let run = |likelihood: &str| {
-        let options = Options { steps: Some(25), flux_scale: Some(1.0), ..Options::default() };
-        let spec = JobSpec { likelihood: likelihood.into(), options, ..spec(1, 24) };
+    let options = || Options { steps: Some(25), flux_scale: Some(1.0), ..Options::default() };
+    let submit = |likelihood: &str, exposures: Vec<Arc<Exposure>>, options: Options| {
+        let spec = JobSpec { likelihood: likelihood.into(), exposures, options, ..spec(1, 24) };
         engine.submit(spec).expect("a valid job")
     };
+    let run = |likelihood: &str| submit(likelihood, vec![exposure(0.2)], options());
     let (learned, gaussian) = (finished(&run("white")), finished(&run("gaussian")));
     assert_eq!(learned.provenance["likelihood"]["name"], "white");
     let moments =
@@ -305,4 +325,48 @@ fn a_noise_model_by_name() {
     assert_eq!(coarse.wait(LONG).expect("in time"), JobState::Failed);
     let error = coarse.result().err().expect("failed").to_string();
     assert!(error.contains("pixel scale"), "{error}");
+
+    let (cost, other) = (&learned.diagnostics.cost, &gaussian.diagnostics.cost);
+    assert_eq!((&cost.proposals, cost.step_sizes.len()), (&vec![6; 24], 24));
+    assert!(cost.accepted.iter().sum::<usize>() > 100 && cost.noise_evaluations > 0);
+    assert!(cost.step_sizes.iter().all(|s| *s > 0.0 && *s < 1.0) && cost.noise_time_share > 0.0);
+    assert_eq!((other.proposals[0], other.noise_evaluations), (0, 0));
+    assert!(other.step_sizes[0].is_nan() && gaussian.diagnostics.exposures[0].noise.is_none());
+
+    // Noise, and with it a galaxy that the prior, 1 +- 0.2, cannot follow; a time that the model was not trained for.
+    let observed = |blob: f64| {
+        let noise = Vec::<f32>::try_from(white(65).get(64).flatten(0, -1)).expect("values");
+        let flat = exposure(0.2);
+        let mut pixels = Array2::ones((SIDE, SIDE));
+        for ((y, x), pixel) in pixels.indexed_iter_mut() {
+            let r2 = (y as f64 - 7.0).powi(2) + (x as f64 - 9.0).powi(2);
+            *pixel += f64::from(noise[y * SIDE + x]) + blob * (-r2 / 8.0).exp();
+        }
+        vec![Arc::new(Exposure { pixels, ..(*flat).clone() })]
+    };
+    for (blob, time, mismatch) in [(0.0, 450.0, false), (6.0, 450.0, true), (0.0, 800.0, false)] {
+        let short = Options {
+            trajectories: Some(4),
+            leapfrog_steps: Some(3),
+            exposure_times_s: vec![time],
+            ..options()
+        };
+        let posterior = finished(&submit("white", observed(blob), short));
+        let fit = &posterior.diagnostics.exposures[0];
+        assert_eq!(fit.flags.noise_mismatch, mismatch, "{:?}", fit.noise);
+        assert_eq!(fit.flags.exposure_time, time > 500.0);
+        assert!(!fit.flags.chi2 && posterior.diagnostics.cost.proposals[0] == 2);
+        assert_eq!(fit.flags.mismatch, mismatch || time > 500.0);
+    }
+    // The operator of 255 pixels on 256, what 255 directions take, and the network: 1.0 + 1.0 + 4.2 MB.
+    let need = |likelihood: &str| {
+        let spec = JobSpec { likelihood: likelihood.into(), ..spec(1, 24) };
+        engine.estimate(&spec).expect("valid").host_bytes
+    };
+    let more = need("white") - need("gaussian");
+    assert!((5_000_000..7_000_000).contains(&more), "{more} bytes");
+
+    let two = Options { exposure_times_s: vec![450.0; 2], ..options() };
+    let job = submit("white", observed(0.0), two);
+    assert_eq!(job.wait(LONG).expect("in time"), JobState::Failed);
 }

@@ -13,6 +13,10 @@ use std::sync::Arc;
 /// 32-bit values per pixel for the vector-Jacobian product, rounded up.
 const ACTIVATION_BYTES_PER_PIXEL: u64 = 4096;
 
+/// Activations of a noise network per pixel of an exposure and row of a batch: 16, 32 and 64 channels at full, half and quarter
+/// resolution, six of each alive, and the reflected spectrum, rounded up.
+const NOISE_BYTES_PER_PIXEL: u64 = 2048;
+
 /// The matrix-free operator per sub-pixel while it is built: geometry (16), four 64-bit indices and
 /// weights in vectors (64), joined (64) and as tensors (64), the weights in f32 (16), kernel and
 /// spectrum. Images that pass it later take no more ([`super::runner`]).
@@ -50,15 +54,22 @@ pub struct MemoryUse {
 /// With m used pixels in all, N model pixels, n samples: the operator's rows in f32, twice while
 /// they are whitened and in f64 while they are compressed (16 m N); k x k matrices in f64, k the
 /// smaller of m and N, while it is diagonalised, or as many pixels as one exposure with correlated
-/// noise uses (24 k^2); the result; a batch of activations; the weights; the sub-pixels.
+/// noise uses (24 k^2); the result; a batch of activations; the weights; the sub-pixels. A job with a
+/// noise model keeps the operator beside its compressed form (4 m N), finds effective variances in the
+/// k directions of the data (16 m k) and passes whole exposures through the noise network.
 ///
 /// # Errors
 /// [`PosteriorError::Exposure`] when a WCS fails.
-pub(super) fn estimate(spec: &JobSpec, model: &Path) -> Result<MemoryEstimate, PosteriorError> {
-    let (mut data, mut used, mut correlated) = (0, 0, 0);
+pub(super) fn estimate(
+    spec: &JobSpec,
+    model: &Path,
+    noise: Option<&Path>,
+) -> Result<MemoryEstimate, PosteriorError> {
+    let (mut data, mut used, mut correlated, mut largest) = (0, 0, 0, 0);
     for exposure in &spec.exposures {
         let most = most_used(exposure, &spec.grid)?;
         data += exposure.pixels.len() as u64;
+        largest = largest.max(exposure.pixels.len() as u64);
         used += most;
         if exposure.noise_correlation.is_some() {
             correlated = most.max(correlated);
@@ -67,12 +78,20 @@ pub(super) fn estimate(spec: &JobSpec, model: &Path) -> Result<MemoryEstimate, P
     let image = (spec.grid.ny * spec.grid.nx) as u64;
     let side = used.min(image).max(correlated);
     let result_bytes = result_bytes(spec.n_samples as u64, image, data);
-    let weights = model.metadata().map_or(0, |m| m.len());
+    let size = |path: &Path| path.metadata().map_or(0, |m| m.len());
+    let weights = size(model) + noise.map_or(0, size);
+    let learned = match noise {
+        Some(_) => (4 * used)
+            .saturating_mul(image)
+            .saturating_add((16 * used).saturating_mul(side))
+            .saturating_add(CPU_BATCH as u64 * largest * NOISE_BYTES_PER_PIXEL),
+        None => 0,
+    };
     let batch = CPU_BATCH as u64 * image * ACTIVATION_BYTES_PER_PIXEL;
     let rows = (16 * used).saturating_mul(image);
     let square = (24 * side).saturating_mul(side);
     // The file's bytes and the tensors are both alive while it loads.
-    let host_bytes = [rows, square, batch, result_bytes, operator(&spec.exposures)]
+    let host_bytes = [rows, square, learned, batch, result_bytes, operator(&spec.exposures)]
         .into_iter()
         .fold(2 * weights, u64::saturating_add);
     Ok(MemoryEstimate { host_bytes, device_bytes: 0, result_bytes })

@@ -85,8 +85,8 @@ impl Engine {
     /// [`PosteriorError::QueueFull`]. What only the work shows (a damaged model, exposures off the
     /// grid) fails the job instead.
     pub fn submit(&self, spec: JobSpec) -> Result<Job, PosteriorError> {
-        let prior = self.check(&spec)?;
-        memory::check(memory::estimate(&spec, &prior)?.host_bytes)?;
+        let (prior, noise) = self.check(&spec)?;
+        memory::check(memory::estimate(&spec, &prior, noise.as_deref())?.host_bytes)?;
         let key = BatchKey::new(prior, &spec.options);
         self.pool.submit(spec, key)
     }
@@ -96,7 +96,8 @@ impl Engine {
     /// # Errors
     /// As [`Engine::submit`], less memory and queue.
     pub fn estimate(&self, spec: &JobSpec) -> Result<MemoryEstimate, PosteriorError> {
-        memory::estimate(spec, &self.check(spec)?)
+        let (prior, noise) = self.check(spec)?;
+        memory::estimate(spec, &prior, noise.as_deref())
     }
 
     /// Memory in use.
@@ -133,7 +134,8 @@ impl Engine {
     }
 
     /// Checks what can be checked without loading anything, and resolves the prior.
-    fn check(&self, spec: &JobSpec) -> Result<PathBuf, PosteriorError> {
+    /// The files of a job's prior and noise model.
+    fn check(&self, spec: &JobSpec) -> Result<(PathBuf, Option<PathBuf>), PosteriorError> {
         if spec.exposures.is_empty() {
             return Err(PosteriorError::config("exposures", "at least 1", 0));
         }
@@ -142,10 +144,11 @@ impl Engine {
         }
         spec.grid.check()?;
         spec.options.check()?;
-        if spec.likelihood != noise::GAUSSIAN {
-            self.catalogue.resolve(&spec.likelihood)?;
-        }
-        self.catalogue.resolve(&spec.prior)
+        let noise = match spec.likelihood.as_str() {
+            noise::GAUSSIAN => None,
+            name => Some(self.catalogue.resolve(name)?),
+        };
+        Ok((self.catalogue.resolve(&spec.prior)?, noise))
     }
 }
 

@@ -11,6 +11,8 @@ const STEPS: RangeInclusive<usize> = 1..=100_000;
 const SWEEPS: RangeInclusive<usize> = 0..=1000;
 /// Without an iteration the guidance would see no data.
 const CG_ITERATIONS: RangeInclusive<usize> = 1..=1000;
+const TRAJECTORIES: RangeInclusive<usize> = 0..=1000;
+const LEAPFROG_STEPS: RangeInclusive<usize> = 1..=1000;
 
 /// The sampler, by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +47,11 @@ pub struct Options {
     /// Conjugate-gradient iterations of a guided step, 1 to 1000; the sampler's own number when
     /// left out.
     pub cg_iterations: Option<usize>,
+    /// Hamiltonian trajectories of a sample with a noise model (`calibrated`), 0 to 1000, half of which find the
+    /// step size; the sampler's own number when left out.
+    pub trajectories: Option<usize>,
+    /// Leapfrog steps of a trajectory, 1 to 1000; the sampler's own number when left out.
+    pub leapfrog_steps: Option<usize>,
     /// Arithmetic of the network: `f32` or `bf16`.
     pub precision: Precision,
     /// Surface brightness (e-/s per data pixel) of one network unit; estimated from the data when
@@ -55,6 +62,9 @@ pub struct Options {
     pub instrument: Option<String>,
     /// FILTER of the exposures, likewise.
     pub filter: Option<String>,
+    /// Exposure times in the order of the exposures, to compare with those of the noise model; not compared when
+    /// left out.
+    pub exposure_times_s: Vec<f64>,
     /// Use a noise model even where it was trained for another instrument, filter, pixel scale, unit,
     /// forward kernel or range of levels; the log says what differs.
     pub accept_noise_mismatch: bool,
@@ -71,6 +81,8 @@ impl Options {
             ("sweep_steps", o.sweep_steps, STEPS),
             ("finish_steps", o.finish_steps, STEPS),
             ("cg_iterations", o.cg_iterations, CG_ITERATIONS),
+            ("trajectories", o.trajectories, TRAJECTORIES),
+            ("leapfrog_steps", o.leapfrog_steps, LEAPFROG_STEPS),
         ] {
             if !range.contains(&value) {
                 let need = format!("{} to {}", range.start(), range.end());
@@ -100,6 +112,8 @@ impl Options {
             sweep_steps: self.sweep_steps.unwrap_or(own.sweep_steps),
             finish_steps: self.finish_steps.unwrap_or(own.finish_steps),
             cg_iterations: self.cg_iterations.unwrap_or(own.cg_iterations),
+            trajectories: self.trajectories.unwrap_or(own.trajectories),
+            leapfrog_steps: self.leapfrog_steps.unwrap_or(own.leapfrog_steps),
             ..own
         })
     }
@@ -131,6 +145,8 @@ mod tests {
             ("sweep_steps", [1, 100_000], [0, usize::MAX]),
             ("finish_steps", [1, 100_000], [0, usize::MAX]),
             ("cg_iterations", [1, 1000], [0, 1001]),
+            ("trajectories", [0, 1000], [1001, usize::MAX]),
+            ("leapfrog_steps", [1, 1000], [0, 1001]),
         ] {
             let check = |value: usize| {
                 let json = format!(r#"{{"{name}": {value}}}"#);

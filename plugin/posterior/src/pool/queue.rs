@@ -43,6 +43,9 @@ pub(super) struct Tally {
     pub network_evaluations: usize,
     /// Seconds in the network during those batches.
     pub network_seconds: f64,
+    /// Evaluations of noise models, and the seconds in them.
+    pub noise_evaluations: usize,
+    pub noise_seconds: f64,
     /// Seconds of those batches.
     pub total_seconds: f64,
 }

@@ -11,14 +11,15 @@ use super::worker::{Draw, Runner};
 use crate::diagnostics::{Cost, Diagnostics, ExposureDiagnostics};
 use crate::error::PosteriorError;
 use crate::forward_model::{ExposureOperator, ForwardModel};
-use crate::likelihood::{Likelihood, estimate_flux_scale};
+use crate::likelihood::Likelihood;
 use crate::sampler::{self, BatchOutcome, Observer, Slot, SlotOutcome};
 use crate::score::model_file::PriorModel;
+use crate::score::noise::file::{NoiseDoubts, NoiseModel};
 use ndarray::{Array2, Array3, Array4, Axis, concatenate};
 use pellucid_exposure::Exposure;
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::slice;
 use std::sync::Arc;
@@ -35,21 +36,46 @@ pub(super) struct TorchRunner {
     device: Device,
     threads: usize,
     catalogue: Catalogue,
-    models: Vec<CachedModel>,
+    models: Vec<Cached<PriorModel>>,
+    noise_models: Vec<Cached<NoiseModel>>,
     results_held: Arc<AtomicU64>,
 }
 
-struct CachedModel {
+/// A model and the file it came from.
+struct Cached<M> {
+    path: PathBuf,
+    /// Of a noise model f32.
+    precision: Precision,
+    /// Size in bytes and time of the last change.
+    state: Option<(u64, SystemTime)>,
+    model: Rc<M>,
+}
+
+/// The model of a file, loaded once per file and precision until the file changes.
+fn cached<M>(
+    known: &mut Vec<Cached<M>>,
     path: PathBuf,
     precision: Precision,
-    modified: Option<SystemTime>,
-    model: Rc<PriorModel>,
+    load: impl FnOnce(&Path) -> Result<M, PosteriorError>,
+) -> Result<Rc<M>, PosteriorError> {
+    let state = path.metadata().ok().and_then(|m| Some((m.len(), m.modified().ok()?)));
+    if let Some(at) = known.iter().position(|m| m.path == path && m.precision == precision) {
+        if state.is_some() && known[at].state == state {
+            return Ok(known[at].model.clone());
+        }
+        known.swap_remove(at);
+    }
+    let model = Rc::new(load(&path)?);
+    known.push(Cached { path, precision, state, model: model.clone() });
+    Ok(model)
 }
 
 /// A job ready to sample.
 pub(super) struct Prepared {
     model: Rc<PriorModel>,
     likelihood: Likelihood,
+    /// The noise model with its doubts about each exposure.
+    noise_model: Option<(Rc<NoiseModel>, Vec<NoiseDoubts>)>,
     /// The likelihood, for the provenance.
     noise: serde_json::Value,
     flux_scale: f64,
@@ -59,24 +85,28 @@ impl TorchRunner {
     /// A runner for the calling thread, which will use `threads` threads inside libtorch.
     pub fn on_cpu(catalogue: Catalogue, results_held: Arc<AtomicU64>, threads: usize) -> Self {
         tch::set_num_threads(threads.try_into().unwrap_or(i32::MAX));
-        Self { device: Device::Cpu, threads, catalogue, models: Vec::new(), results_held }
+        let (models, noise_models) = (Vec::new(), Vec::new());
+        Self { device: Device::Cpu, threads, catalogue, models, noise_models, results_held }
     }
 
-    /// The model of a job, loaded once per file and precision until the file changes.
+    /// The prior of a job.
     fn model(&mut self, spec: &JobSpec) -> Result<Rc<PriorModel>, PosteriorError> {
-        let path = self.catalogue.resolve(&spec.prior)?;
-        let modified = path.metadata().and_then(|m| m.modified()).ok();
-        let precision = spec.options.precision;
-        let known = |m: &CachedModel| m.path == path && m.precision == precision;
-        if let Some(at) = self.models.iter().position(known) {
-            if self.models[at].modified == modified {
-                return Ok(self.models[at].model.clone());
-            }
-            self.models.swap_remove(at);
+        let (path, precision) = (self.catalogue.resolve(&spec.prior)?, spec.options.precision);
+        cached(&mut self.models, path, precision, |path| {
+            PriorModel::load(path, self.device, precision)
+        })
+    }
+
+    /// The noise model of a job, if it asks for one.
+    fn noise_model(&mut self, spec: &JobSpec) -> Result<Option<Rc<NoiseModel>>, PosteriorError> {
+        if spec.likelihood == noise::GAUSSIAN {
+            return Ok(None);
         }
-        let model = Rc::new(PriorModel::load(&path, self.device, precision)?);
-        self.models.push(CachedModel { path, precision, modified, model: model.clone() });
-        Ok(model)
+        let path = self.catalogue.resolve(&spec.likelihood)?;
+        cached(&mut self.noise_models, path, Precision::F32, |path| {
+            NoiseModel::load(path, self.device)
+        })
+        .map(Some)
     }
 
     fn provenance(&self, spec: &JobSpec, prepared: &Prepared) -> serde_json::Value {
@@ -120,17 +150,18 @@ impl Runner for TorchRunner {
             });
         }
         job.check_wanted()?;
+        let noise_model = self.noise_model(spec)?;
         let flux_scale = match spec.options.flux_scale {
             Some(scale) => scale,
-            None => estimate_flux_scale(&spec.exposures, &spec.grid, &*model.denoiser)?,
+            None => noise::flux_scale(spec, noise_model.as_deref(), &model)?,
+        };
+        let doubts = match &noise_model {
+            Some(noise) => noise::check(spec, noise, &model, flux_scale)?,
+            None => Vec::new(),
         };
         job.check_wanted()?;
-        let path = match spec.likelihood.as_str() {
-            noise::GAUSSIAN => None,
-            name => Some(self.catalogue.resolve(name)?),
-        };
         let (likelihood, noise) =
-            noise::likelihood(spec, path.as_deref(), &model, flux_scale, self.device)?;
+            noise::likelihood(spec, noise_model.as_deref(), &model, flux_scale, self.device)?;
         if let Likelihood::Gaussian(gaussian) = &likelihood
             && sampler::is_sharp(&model, gaussian)
         {
@@ -139,7 +170,16 @@ impl Runner for TorchRunner {
                 spec.prior
             );
         }
-        Ok(Prepared { model, likelihood, noise, flux_scale })
+        if let Likelihood::Slic(slic) = &likelihood
+            && sampler::is_gaussian_only(&model, &slic.gaussian)
+        {
+            log::warn!(
+                "the data are within five times of the smallest noise level of prior {}, or sharper: the noise of each pixel is taken for Gaussian with the variance that the noise model expects there; a smaller flux_scale avoids it",
+                spec.prior
+            );
+        }
+        let noise_model = noise_model.map(|noise| (noise, doubts));
+        Ok(Prepared { model, likelihood, noise_model, noise, flux_scale })
     }
 
     fn sample(
@@ -178,12 +218,20 @@ impl Runner for TorchRunner {
         let x = concatenate![Axis(0), samples, mean];
         let (mut judged, mut models, mut used) = (Vec::new(), Vec::new(), Vec::new());
         // One operator at a time: that of a large frame takes more memory than all else.
-        for exposure in &spec.exposures {
+        for (k, exposure) in spec.exposures.iter().enumerate() {
             let forward =
                 ForwardModel::new(slice::from_ref(exposure), &spec.grid, Kind::Float, Device::Cpu)?;
             let operator = &forward.exposures()[0];
             let predicted = predict(&forward, &x, job)?;
-            judged.push(ExposureDiagnostics::new(exposure, operator.used(), &predicted)?);
+            let used_pixels = operator.used();
+            let fit = ExposureDiagnostics::new(exposure, used_pixels, &predicted)?;
+            judged.push(match &prepared.noise_model {
+                Some((noise, doubts)) => {
+                    let time = doubts[k].exposure_time;
+                    fit.with_noise(exposure, used_pixels, &predicted, noise, time)?
+                }
+                None => fit,
+            });
             used.push(mask(operator, exposure.pixels.dim()));
             models.push(predicted);
         }
@@ -215,6 +263,11 @@ fn cost(tally: &Tally, flux_scale: f64) -> Cost {
         cg_iterations: count(|slot| slot.cg_iterations),
         cg_breakdowns: count(|slot| slot.cg_breakdowns),
         sweeps: count(|slot| slot.sweeps),
+        noise_evaluations: tally.noise_evaluations,
+        noise_time_share: tally.noise_seconds / tally.total_seconds,
+        proposals: count(|slot| slot.proposals),
+        accepted: count(|slot| slot.accepted),
+        step_sizes: tally.slots.iter().flatten().map(|slot| slot.step_size).collect(),
     }
 }
 

@@ -69,6 +69,7 @@ impl Runner for Fake {
                 sweeps: 0,
                 proposals: 0,
                 accepted: 0,
+                step_size: f64::NAN,
             }
         });
         Ok(BatchOutcome {

@@ -127,6 +127,8 @@ impl<R: Runner> Worker<R> {
                 }
                 tally.network_evaluations += outcome.network_evaluations;
                 tally.network_seconds += outcome.network_seconds;
+                tally.noise_evaluations += outcome.noise_evaluations;
+                tally.noise_seconds += outcome.noise_seconds;
                 tally.total_seconds += outcome.total_seconds;
                 let complete = tally.slots.iter().all(Option::is_some);
                 complete.then(|| std::mem::take(&mut *tally))

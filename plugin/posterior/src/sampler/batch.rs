@@ -36,6 +36,8 @@ pub(super) struct Batch<'a> {
     /// Metropolis proposals and acceptances of every row.
     pub proposals: usize,
     pub accepted: Vec<usize>,
+    /// Step size of every row's trajectories, radians.
+    pub step_sizes: Vec<f64>,
     /// Evaluations of the noise's score and the seconds inside them.
     pub noise_evaluations: usize,
     pub noise_seconds: f64,
@@ -83,6 +85,7 @@ impl<'a> Batch<'a> {
             sweeps: 0,
             proposals: 0,
             accepted: vec![0; CPU_BATCH],
+            step_sizes: vec![f64::NAN; CPU_BATCH],
             noise_evaluations: 0,
             noise_seconds: 0.0,
             order,
@@ -206,6 +209,7 @@ impl<'a> Batch<'a> {
                 sweeps: self.sweeps,
                 proposals: self.proposals,
                 accepted: self.accepted[row],
+                step_size: self.step_sizes[row],
             })
             .collect()
     }

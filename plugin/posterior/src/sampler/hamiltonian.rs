@@ -101,6 +101,9 @@ pub(super) fn explore(
             pushed: pick(&there.pushed, &here.pushed),
         };
     }
+    if o.trajectories > 0 {
+        batch.step_sizes = step;
+    }
     Ok(here.x)
 }
 

@@ -15,6 +15,7 @@ mod slic;
 pub mod solver;
 
 pub(crate) use calibrated::is_sharp;
+pub(crate) use slic::is_gaussian_only;
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -116,6 +117,8 @@ pub struct SlotOutcome {
     pub proposals: usize,
     /// How many of them were accepted.
     pub accepted: usize,
+    /// The step size that was found, radians; NaN without trajectories.
+    pub step_size: f64,
 }
 
 /// A finished batch.

@@ -1,14 +1,12 @@
 //! Batches of perturbed noise, and their loss.
 
-use pellucid_posterior::score::noise::learned::{LearnedNoise, Perturbation};
+use pellucid_posterior::score::noise::learned::{LearnedNoise, PROBE, Perturbation};
 use pellucid_posterior::score::noise::stationary::{filter, filter_transposed};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use tch::{Kind, Tensor};
 
-/// White perturbation at level zero, core sigma: small enough to leave the noise as it is (0.25 % of the variance).
-pub const PROBE: f64 = 0.05;
 /// Smallest positive level, rms of the perturbation in core sigma.
 const SMALLEST: f64 = 0.03;
 

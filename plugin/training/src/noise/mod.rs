@@ -8,7 +8,7 @@ pub mod quality;
 mod tests;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use pellucid_exposure::Psf;
 use pellucid_host::input::{PsfImage, PsfOptions, sha256_file};
@@ -21,6 +21,7 @@ use pellucid_posterior::score::noise::learned::{
     BRIGHTEST, Estimate, LearnedNoise, Limits, Perturbation,
 };
 use pellucid_posterior::score::noise::net::{NoiseNetConfig, SMALLEST_SIDE};
+use pellucid_posterior::score::noise::reference::NoiseReference;
 use pellucid_posterior::score::parameters::Parameters;
 use serde_json::json;
 use tch::{Device, Kind, Tensor, no_grad};
@@ -33,7 +34,7 @@ use crate::checkpoint;
 use crate::cutouts::CutoutSet;
 use crate::error::TrainingError;
 use crate::journal::{Journal, LOG_EVERY, Window, progress};
-use crate::schedule::{Schedule, average_decay};
+use crate::schedule::{Schedule, average_decay, check_options, time_limit};
 use crate::sheet;
 
 /// Lags of A A^T, exposure pixels each way.
@@ -140,6 +141,7 @@ fn check(args: &NoiseArgs, set: &CutoutSet) -> Result<(), TrainingError> {
             return fail(name, need, share.to_string());
         }
     }
+    check_options(args.learning_rate, args.cool_down, args.clip, args.average_half_life)?;
     if !(args.largest_level > 0.0 && args.largest_level.is_finite()) {
         let got = args.largest_level.to_string();
         return fail("--largest-level", "a positive number".into(), got);
@@ -179,6 +181,7 @@ fn describe(
         trained_on: format!("{m}, sha256 {}", sha256_file(&args.cutouts)?),
         training_steps: 0,
         training_images: 0,
+        residual_reference: None,
     })
 }
 
@@ -219,7 +222,7 @@ impl Run {
     fn train(&mut self) -> Result<(), TrainingError> {
         let bar = progress(self.args.steps, self.adam.step);
         let started = Instant::now();
-        let limit = self.args.minutes.map(|m| Duration::from_secs_f64(60.0 * m));
+        let limit = time_limit(self.args.minutes)?;
         let mut window = Window::default();
         while self.adam.step < self.args.steps {
             let (loss, norm) = self.step()?;
@@ -299,12 +302,21 @@ impl Run {
         }))?;
         self.metadata.training_steps = step;
         self.metadata.training_images = 2 * step * self.args.batch as u64;
+        self.metadata.residual_reference = self.reference()?;
         let model = self.args.run.join("noise.safetensors");
         let (core, forward) = (self.score.core(), self.score.forward());
         Ok(write_noise(&model, &self.metadata, &self.adam.average, core, forward)?)
     }
 
-    /// Loss on held-out cutouts in eight bands (two near level zero, two of white levels, four of blurs by default, rising), of the averaged net and of the base alone.
+    /// What held-out noise looks like to the averaged net. Masked pixels are zero, and others never exactly.
+    fn reference(&self) -> Result<Option<NoiseReference>, TrainingError> {
+        let net = Estimate::Net(self.config.clone(), self.adam.average.map(Tensor::detach));
+        let used = self.held_out.not_equal(0.0).to_kind(Kind::Float);
+        Ok(NoiseReference::measure(&self.score.with(net), &self.held_out, &used)?)
+    }
+
+    /// Loss on held-out cutouts in eight bands (by default two at level zero, two of white noise, four of blurs,
+    /// rising), of the averaged net and of the base alone.
     fn validate(&self) -> Result<(Vec<f64>, Vec<f64>), TrainingError> {
         let a = &self.args;
         let bank = NoiseBank::new(&self.held_out, self.metadata.core_sigma_e_per_s)?;

@@ -1,6 +1,7 @@
 //! Noise models on disk, and whether one fits an exposure.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use tch::{Device, Kind, Tensor};
 use super::NoiseScore;
 use super::learned::{Estimate, LearnedNoise, Limits};
 use super::net::NoiseNetConfig;
+use super::reference::NoiseReference;
 use super::stationary::Autocovariance;
 use crate::error::PosteriorError;
 use crate::score::model_file::{
@@ -19,6 +21,8 @@ use crate::score::parameters::Parameters;
 
 /// Largest relative difference of two pixel scales that count as one.
 const SCALE_TOLERANCE: f64 = 0.02;
+/// Share by which an exposure time may exceed the range of training: 5 % of the photon noise.
+const TIME_TOLERANCE: f64 = 0.1;
 /// Largest ||A A^T - K K^T|| / ||K K^T|| over the lags of the kernel.
 pub const KERNEL_TOLERANCE: f64 = 0.1;
 
@@ -65,6 +69,9 @@ pub struct NoiseMetadata {
     /// Images seen in training.
     #[serde(default)]
     pub training_images: u64,
+    /// What held-out noise looks like; files from before have none, and residuals are not checked against them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub residual_reference: Option<NoiseReference>,
 }
 
 /// The network or closed form of a noise model.
@@ -85,7 +92,7 @@ pub struct NoiseModel {
     /// What the file says of itself.
     pub metadata: NoiseMetadata,
     /// The score on its device.
-    pub net: Box<dyn NoiseScore>,
+    pub net: Rc<dyn NoiseScore>,
     /// A A^T of training.
     pub forward: Autocovariance,
     /// SHA-256 of the file, hexadecimal.
@@ -111,10 +118,21 @@ pub struct NoiseUse<'a> {
     pub pixel_scale_arcsec: f64,
     /// Unit of its pixels.
     pub unit: &'a str,
+    /// `surface_brightness` or `per_pixel`.
+    pub flux_convention: &'a str,
+    /// Exposure time, seconds; none where the host does not know.
+    pub exposure_time_s: Option<f64>,
     /// Its A A^T, see [`Autocovariance::forward`].
     pub forward: &'a Autocovariance,
     /// Largest level sigma / mu that the sampler will ask for, e-/s.
     pub largest_level_e_per_s: f64,
+}
+
+/// What may be wrong with a noise model that fits by all else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NoiseDoubts {
+    /// The exposure time lies outside of the range of training.
+    pub exposure_time: bool,
 }
 
 impl NoiseModel {
@@ -127,7 +145,7 @@ impl NoiseModel {
         let (metadata, score, sha256) = load_learned(path, device)?;
         let lags = score.forward().lags();
         let forward = Autocovariance::new("forward", lags)?;
-        Ok(Self { metadata, net: Box::new(score), forward, sha256, path: path.to_owned() })
+        Ok(Self { metadata, net: Rc::new(score), forward, sha256, path: path.to_owned() })
     }
 
     /// What a file says of itself, without its weights.
@@ -140,11 +158,12 @@ impl NoiseModel {
 
     /// Whether the model is for this exposure.
     ///
-    /// A A^T may differ from the model's by [`KERNEL_TOLERANCE`], pixel scales by 2 %.
+    /// A A^T may differ from the model's by [`KERNEL_TOLERANCE`], pixel scales by 2 %, exposure times from their
+    /// range by 10 %; what lies beyond that last range is a doubt and no error.
     ///
     /// # Errors
     /// [`PosteriorError::Config`] naming the first difference, what the model needs and what it got.
-    pub fn check(&self, wanted: &NoiseUse<'_>) -> Result<(), PosteriorError> {
+    pub fn check(&self, wanted: &NoiseUse<'_>) -> Result<NoiseDoubts, PosteriorError> {
         let m = &self.metadata;
         let fail = |what: &str, need: String, got: String| {
             let what = format!("noise model {}: {what}", self.path.display());
@@ -170,6 +189,18 @@ impl NoiseModel {
         if m.unit != wanted.unit {
             return fail("unit", m.unit.clone(), wanted.unit.into());
         }
+        if m.flux_convention != wanted.flux_convention {
+            return fail(
+                "flux convention",
+                m.flux_convention.clone(),
+                wanted.flux_convention.into(),
+            );
+        }
+        let (need, got) = (m.largest_level_e_per_s, wanted.largest_level_e_per_s);
+        let covered = got <= need * (1.0 + 1e-6);
+        if !covered {
+            return fail("largest noise level, e-/s", format!("0 to {need}"), got.to_string());
+        }
         let difference = self.forward.relative_difference(wanted.forward);
         let same = difference <= KERNEL_TOLERANCE;
         if !same {
@@ -180,12 +211,11 @@ impl NoiseModel {
                 format!("a difference of {difference:.3}"),
             );
         }
-        let (need, got) = (m.largest_level_e_per_s, wanted.largest_level_e_per_s);
-        let covered = got <= need * (1.0 + 1e-6);
-        if !covered {
-            return fail("largest noise level, e-/s", format!("0 to {need}"), got.to_string());
-        }
-        Ok(())
+        let outside = |[a, b]: [f64; 2], time: f64| {
+            time < a / (1.0 + TIME_TOLERANCE) || time > b * (1.0 + TIME_TOLERANCE)
+        };
+        let times = m.exposure_time_s.zip(wanted.exposure_time_s);
+        Ok(NoiseDoubts { exposure_time: times.is_some_and(|(range, time)| outside(range, time)) })
     }
 }
 
@@ -222,7 +252,7 @@ impl NoiseMetadata {
         if self.unit != "e-/s" {
             return Err(PosteriorError::config("unit", "e-/s", &self.unit));
         }
-        Ok(())
+        self.residual_reference.as_ref().map_or(Ok(()), NoiseReference::validate)
     }
 }
 

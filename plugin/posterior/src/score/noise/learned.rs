@@ -28,6 +28,9 @@ const LETS_GO: f64 = 6.0;
 /// Pixels beyond this many core sigma, and 20 of the perturbation, are cut there: the score is zero either
 /// way, and the FFT of a saturated cosmic ray in f32 would leave its rounding on all others.
 pub const BRIGHTEST: f64 = 1000.0;
+/// White perturbation that stands for none, core sigma: small enough to leave the noise as it is (0.25 % of the
+/// variance). Training perturbs by it at level zero.
+pub const PROBE: f64 = 0.05;
 /// Level, rms of the perturbation in core sigma, below which the network sees no difference.
 const SMALLEST_LEVEL: f64 = 0.03;
 
@@ -158,13 +161,13 @@ impl LearnedNoise {
     pub fn unit_score(&self, x: &Tensor, by: &Perturbation) -> Tensor {
         let (_, ny, nx) = x.size3().expect("because eta is [B, ny, nx]");
         let whitener = self.whitener([ny, nx], by);
-        let rms = &by.rho * self.forward.variance().sqrt() + &by.white;
-        let limit = (rms * 20.0 + BRIGHTEST).reshape([-1, 1, 1]);
-        let x = &x.minimum(&limit).maximum(&-limit);
-        let z = filter(x, &whitener);
         let f = match &self.estimate {
-            Estimate::Gaussian => z,
+            Estimate::Gaussian => filter(x, &whitener),
             Estimate::Net(config, parameters) => {
+                let rms = &by.rho * self.forward.variance().sqrt() + &by.white;
+                let limit = (rms * 20.0 + BRIGHTEST).reshape([-1, 1, 1]);
+                let x = &x.minimum(&limit).maximum(&-limit);
+                let z = filter(x, &whitener);
                 let base = base(&z);
                 // The last channel tells the zeros around the image from pixels.
                 let inputs = [&base, &z.asinh(), &x.asinh(), &x.ones_like()];
@@ -180,6 +183,8 @@ impl LearnedNoise {
         let rms = self.forward.variance().sqrt();
         let blur = by.rho.clamp_max(self.limits.r / self.core_sigma) * rms;
         let white = by.white.clamp_max(self.limits.white / self.core_sigma);
+        // No perturbation at all is asked for as it was trained.
+        let white = white.clamp_min(PROBE).where_self(&by.rho.le(0.0), &white);
         (Tensor::stack(&[blur, white], 1) + SMALLEST_LEVEL).log()
     }
 }

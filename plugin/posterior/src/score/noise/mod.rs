@@ -14,6 +14,7 @@ pub mod file;
 pub mod learned;
 mod mixture;
 pub mod net;
+pub mod reference;
 pub mod stationary;
 
 pub use mixture::MixtureNoise;
