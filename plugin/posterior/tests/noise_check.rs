@@ -10,7 +10,7 @@ use pellucid_posterior::rng::SampleRng;
 use pellucid_posterior::score::model_file::FORMAT;
 use pellucid_posterior::score::noise::NoiseScore;
 use pellucid_posterior::score::noise::file::{NoiseArchitecture, NoiseMetadata, NoiseModel};
-use pellucid_posterior::score::noise::learned::{Estimate, LearnedNoise};
+use pellucid_posterior::score::noise::learned::{Estimate, LearnedNoise, Limits};
 use pellucid_posterior::score::noise::reference::NoiseReference;
 use pellucid_posterior::score::noise::stationary::{Autocovariance, filter};
 use rand::{Rng, SeedableRng};
@@ -29,7 +29,7 @@ fn covariance(variance: f64, width: f64) -> Autocovariance {
 
 fn gaussian_noise(width: f64) -> LearnedNoise {
     let (core, blur) = (covariance(SIGMA * SIGMA, width), covariance(1.0, 0.8));
-    LearnedNoise::new(Estimate::Gaussian, core, blur, 1.0, Device::Cpu)
+    LearnedNoise::new(Estimate::Gaussian, core, blur, Limits { r: 1.0, white: 1.0 }, Device::Cpu)
 }
 
 /// Noise of the core's covariance with tracks of rays on `share` of the pixels, [n, ny, nx] e-/s.
@@ -83,6 +83,7 @@ fn model(share: Option<f64>) -> NoiseModel {
         unit: "e-/s".into(),
         core_sigma_e_per_s: net.core_sigma(),
         largest_level_e_per_s: 1.0,
+        largest_white_e_per_s: 1.0,
         psf: "test".into(),
         licence: "MIT".into(),
         trained_on: "closed form".into(),
