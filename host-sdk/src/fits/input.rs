@@ -202,7 +202,7 @@ impl FitsInput {
     /// # Errors
     /// [`HostError::Fits`] if there is no such table or column.
     pub fn text_column(&mut self, index: usize, name: &str) -> Result<Vec<String>> {
-        self.read(index, |file, hdu| hdu.read_col::<String>(file, name))
+        self.read(index, |file, _| raw::text_column(file, name).map_err(|e| e.as_str().into()))
     }
 
     fn read<T>(
