@@ -91,7 +91,7 @@ fn main() {
         );
         if let Some(file) = shared::shipped::argument("--noise") {
             let model = NoiseModel::load(file.as_ref(), Device::Cpu);
-            let net: Rc<dyn NoiseScore> = Rc::from(model.unwrap_or_else(|e| panic!("{e}")).net);
+            let net: Rc<dyn NoiseScore> = model.unwrap_or_else(|e| panic!("{e}")).net;
             // It learned noise whose core is 1 e-/s.
             let (bright, _) = telescope.observe_with(&(&sky / sigma), &(&eta / sigma), 1.0);
             let learned = slic(&bright, net, 1.0 / sigma);
