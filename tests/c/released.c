@@ -70,17 +70,19 @@ int main(int argc, char **argv) {
   if (api->job_submit(engine, &wanted, &job, NULL) != PELLUCID_OK) return 7;
   if (api->job_wait(job, -1, NULL) != PELLUCID_OK) return 8;
   if (api->job_result(job, &result, NULL) != PELLUCID_OK) return 9;
-  if (api->result_samples(result, 0, -1, &out, NULL) != PELLUCID_OK) return 10;
-  late = (const float *)out.data;
-  api->result_release(result);
+  /* The worker holds the samples a moment longer than the job lasts: it is joined here, so that the
+   * release below is the last. */
   api->job_release(job);
-  printf("alive: %g\n", (double)late[3]); /* the array holds it */
-  out.release(&out);
-  printf("dead: %g\n", (double)late[3]);
-  fflush(stdout);
   api->exposure_release(exposure);
   api->psf_release(psf);
   api->wcs_release(wcs);
   api->engine_release(engine);
+  if (api->result_samples(result, 0, -1, &out, NULL) != PELLUCID_OK) return 10;
+  late = (const float *)out.data;
+  api->result_release(result);
+  printf("alive: %g\n", (double)late[3]); /* the array holds it */
+  out.release(&out);
+  printf("dead: %g\n", (double)late[3]);
+  fflush(stdout);
   return 0;
 }
