@@ -188,7 +188,7 @@ pub fn write_noise(path: &Path, change: &serde_json::Value) {
         "flux_convention": "surface_brightness",
         "unit": "e-/s",
         "core_sigma_e_per_s": 0.05,
-        "largest_level_e_per_s": 5.0,
+        "largest_level_e_per_s": 5.0, "largest_white_e_per_s": 1.0,
         "psf": "none",
         "licence": "MIT OR Apache-2.0",
         "trained_on": "nothing: invented for tests",
