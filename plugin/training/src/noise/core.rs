@@ -100,7 +100,11 @@ fn tapered(lags: &Tensor, reach: i64) -> Tensor {
     // (1 - a) power + a safe >= least / 2 everywhere.
     let short = (&least * 0.5 - &power).clamp_min(0.0);
     let share = (short / (safe_power - power).clamp_min(1e-300)).max().double_value(&[]);
-    flat * (1.0 - share) + safe * share
+    let mixed = flat * (1.0 - share) + safe * share;
+    // Raised power is added power: c(0) stays as it was measured.
+    let middle = |t: &Tensor| t.double_value(&[m, m]);
+    let factor = middle(lags) / middle(&mixed);
+    mixed * factor
 }
 
 /// Sum over all images and pixels of t(p) t(p + d), [2 lags + 1, 2 lags + 1] f64, d = 0 in the middle.
