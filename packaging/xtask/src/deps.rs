@@ -23,7 +23,8 @@ const ARROWS: &[(&str, Option<&[&str]>)] = &[
     ),
     ("pellucid-scene", Some(&[])),
     ("pellucid-host", Some(&["pellucid-ffi", "pellucid-stable"])),
-    ("pellucid-cli", Some(&["pellucid-host", "pellucid-scene"])),
+    ("pellucid-night", Some(&["pellucid-host"])),
+    ("pellucid-cli", Some(&["pellucid-host", "pellucid-night", "pellucid-scene"])),
     ("pellucid-tests", None),
     ("pellucid-conformance", Some(&["pellucid-ffi"])),
     ("pellucid-faulty", Some(&["pellucid-ffi"])),
@@ -34,8 +35,14 @@ const ARROWS: &[(&str, Option<&[&str]>)] = &[
 const TCH_USERS: &[&str] = &["pellucid-posterior", "pellucid-train"];
 
 /// Hosts reach the engine through the ABI: not even their tests, nor any dependency of theirs, link it.
-const HOSTS: &[&str] =
-    &["pellucid-host", "pellucid-cli", "pellucid-scene", "pellucid-conformance", "pellucid-faulty"];
+const HOSTS: &[&str] = &[
+    "pellucid-host",
+    "pellucid-cli",
+    "pellucid-scene",
+    "pellucid-night",
+    "pellucid-conformance",
+    "pellucid-faulty",
+];
 const ENGINE: &[&str] =
     &["pellucid-plugin", "pellucid-exposure", "pellucid-posterior", "tch", "torch-sys"];
 
