@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pellucid_exposure::{Exposure, ModelGrid};
+use pellucid_exposure::{Exposure, FluxConvention, ModelGrid};
 use tch::{Device, Kind, Tensor};
 
 use super::stationary::Autocovariance;
@@ -11,9 +11,12 @@ use crate::forward_model::ForwardModel;
 
 /// Sides of the block of pixels whose rows of A A^T are averaged, over the phases of the two grids.
 const BLOCK: i64 = 4;
-/// A row is complete where the model holds at least this share of the light that reaches its pixel, and this of what it
-/// holds at the best one.
-const COMPLETE: (f64, f64) = (0.85, 0.98);
+/// A row is complete where the model holds at least this share of the light that reaches its pixel: what is missing is less
+/// than a kernel may differ by. Pixels that count flux may be 8 % smaller than the nominal one (ACS/WFC).
+const COMPLETE: f64 = 0.93;
+const SMALLEST_PIXEL: f64 = 0.92;
+/// And at least this share of what it holds at the best pixel.
+const NEARLY_BEST: f64 = 0.98;
 /// Least share of ||K K^T||^2 at the lags that were seen, for a comparison.
 const SEEN: f64 = 0.9;
 
@@ -51,7 +54,11 @@ impl ForwardRows {
         let flat =
             Tensor::ones([1, 1, grid.ny as i64, grid.nx as i64], (Kind::Double, Device::Cpu));
         let light = model.apply(&flat)?.swap_remove(0).squeeze_dim(0);
-        let enough = COMPLETE.0.max(COMPLETE.1 * light.max().double_value(&[]));
+        let least = match exposure.flux_convention {
+            FluxConvention::SurfaceBrightness => COMPLETE,
+            FluxConvention::PerPixel => COMPLETE * SMALLEST_PIXEL,
+        };
+        let enough = least.max(NEARLY_BEST * light.max().double_value(&[]));
         // The data pixel nearest to the middle of the model.
         let middle = exposure.wcs.sky_to_pixel(&[[grid.ra_deg, grid.dec_deg]])?[0];
         let half = half as i64;
