@@ -226,7 +226,7 @@ fn doubts(
         );
     }
     let mut light = EdgeLight::default();
-    for file in files {
+    for file in files.iter_mut() {
         let chip = file.chip_at(Some(grid.centre))?;
         light += file.edge_light(chip, grid)?;
     }

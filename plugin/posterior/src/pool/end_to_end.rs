@@ -399,8 +399,8 @@ fn a_noise_model_by_name() {
     let accepted = Options { accept_noise_mismatch: true, ..other };
     assert!(flags(plain(), accepted).noise_mismatch);
     let away = ModelGrid {
-        ra_deg: 30.0 + 14.5 * 0.1 / 3600.0,
-        dec_deg: -5.0 + 14.5 * 0.1 / 3600.0,
+        ra_deg: 30.0 + 15.4 * 0.1 / 3600.0,
+        dec_deg: -5.0 + 15.4 * 0.1 / 3600.0,
         ..grid()
     };
     let corner = flags(Exposure { wcs: Arc::new(away), ..plain() }, quick());
