@@ -304,6 +304,61 @@ fn light_beyond_a_grid_is_noticed() {
     assert_eq!(share("covered", 0.5, 0.1, 40), None);
 }
 
+/// Bright rays around a grid are no light beyond it to one who has a noise model; a galaxy cut off is.
+#[test]
+fn rays_around_a_grid_are_no_light_beyond_it() {
+    // 48 x 48 pixels of the grid's size, the grid in the middle, 6 pixels of ring.
+    const SIDE: usize = 72;
+    let grid = ModelGrid {
+        nx: 48,
+        ny: 48,
+        centre: SkyPosition { ra_deg: 10.0, dec_deg: 5.0 },
+        pixel_scale_arcsec: 0.036,
+    };
+    // Tracks of three pixels' width and one pixel, in other places in each exposure.
+    let ray = |k: usize, x: usize, y: usize| {
+        let wide = (8..26).contains(&x) && (y + 75 - (x / 2 + k)) % 72 < 3;
+        let narrow = x.abs_diff(62) < 1 && (20 + 5 * k..50).contains(&y);
+        wide || narrow
+    };
+    let shares = |name: &str, exposures: usize, width: f64, with_rays: bool| {
+        let mut light = EdgeLight::default();
+        for k in 0..exposures {
+            let scratch = Scratch::new(&format!("rays-{name}-{k}"));
+            let pixel = |i: usize| {
+                let (x, y) = (i % SIDE, i / SIDE);
+                let r2 = (x as f64 - 35.5).powi(2) + (y as f64 - 35.5).powi(2);
+                let noise = 0.01 * ((7 * x + 13 * y + 5 * k) as f64).sin();
+                let light = (-r2 / (2.0 * width * width)).exp();
+                light + noise + if with_rays && ray(k, x, y) { 50.0 } else { 0.0 }
+            };
+            {
+                let mut file = FitsFile::create(&scratch.0).open().unwrap();
+                let pixels: Vec<f64> = (0..SIDE * SIDE).map(pixel).collect();
+                image(&mut file, "SCI", ImageType::Double, &pixels, [SIDE, SIDE]);
+                wcs(&mut file, 1, 5.0);
+                key(&mut file, 1, "CRPIX1", 36.5);
+                key(&mut file, 1, "CRPIX2", 36.5);
+                key(&mut file, 1, "BUNIT", "ELECTRONS/S");
+            }
+            let options = ExposureOptions { sigma: Some(0.01), ..ExposureOptions::default() };
+            let mut file = ExposureFile::open(&scratch.address(), &options).unwrap();
+            light += file.edge_light(0, &grid).unwrap();
+        }
+        [light.share(), light.share_under_rays()]
+    };
+    for exposures in [1, 4] {
+        let [sum, median] = shares("small", exposures, 6.0, true);
+        assert!(sum.is_some() && median.is_none(), "{exposures}: {sum:?} {median:?}");
+        assert_eq!(shares("clean", exposures, 6.0, false), [None, None]);
+        // A galaxy that the grid cuts off.
+        for with_rays in [false, true] {
+            let [sum, median] = shares("large", exposures, 16.0, with_rays);
+            assert!(sum.is_some() && median.is_some_and(|s| s > 0.08 && s < 0.25), "{median:?}");
+        }
+    }
+}
+
 #[test]
 fn a_singular_wcs_is_named() {
     let scratch = Scratch::new("singular");

@@ -35,7 +35,7 @@ static const char description[] =
     "QC parameters: NSAMPLES, NFAILED, NEXPO, CHI2, WHITENESS, FLAGS, FLUX MEDIAN, FLUX P16, FLUX P84,\n"
     "EDGEFLUX, FLUXSCALE, NETEVALS, SAMPTIME, and for each exposure EXPOi CHI2, CHI2MEAN, PPP, WHITENESS,\n"
     "WHITEERR, NPIX, FLAGS. FLAGS other than '-' are reasons to distrust the samples: chi2, whiteness,\n"
-    "edge-flux, prior-scale.\n"
+    "edge-flux, prior-scale, noise-mismatch, noise-unchecked, exposure-time.\n"
     "\n"
     "The engine is the library that the parameter engine names, else the environment variable\n"
     "PELLUCID_PLUGIN, else the one built in. Keep it out of EsoRex's recipe folders.\n";

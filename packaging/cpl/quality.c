@@ -11,19 +11,24 @@ const char *quality_fit(const char *diagnostics, size_t exposure) {
   return json_item(json_get(diagnostics, "exposures"), exposure);
 }
 
+enum { N_DOUBTS = 7 };
+
 static const struct {
   unsigned doubt;
   const char *key, *name;
-} doubts_of[4] = {{DOUBT_CHI2, "chi2", "chi2"},
+} doubts_of[N_DOUBTS] = {{DOUBT_CHI2, "chi2", "chi2"},
                   {DOUBT_WHITENESS, "whiteness", "whiteness"},
                   {DOUBT_EDGE_FLUX, "edge_flux", "edge-flux"},
-                  {DOUBT_PRIOR_SCALE, "prior_scale", "prior-scale"}};
+                  {DOUBT_PRIOR_SCALE, "prior_scale", "prior-scale"},
+                  {DOUBT_NOISE_MISMATCH, "noise_mismatch", "noise-mismatch"},
+                  {DOUBT_NOISE_UNCHECKED, "noise_unchecked", "noise-unchecked"},
+                  {DOUBT_EXPOSURE_TIME, "exposure_time", "exposure-time"}};
 
 unsigned quality_doubts(const char *object) {
   const char *flags = json_get(object, "flags");
   unsigned doubts = 0;
   int k;
-  for (k = 0; k < 4; ++k) {
+  for (k = 0; k < N_DOUBTS; ++k) {
     if (json_is_true(json_get(flags, doubts_of[k].key))) doubts |= doubts_of[k].doubt;
   }
   return doubts;
@@ -32,7 +37,7 @@ unsigned quality_doubts(const char *object) {
 void quality_describe(unsigned doubts, char *text) {
   int k;
   text[0] = '\0';
-  for (k = 0; k < 4; ++k) {
+  for (k = 0; k < N_DOUBTS; ++k) {
     if ((doubts & doubts_of[k].doubt) == 0) continue;
     if (text[0] != '\0') strcat(text, ",");
     strcat(text, doubts_of[k].name);
@@ -101,7 +106,7 @@ static void text(cpl_propertylist *list, const char *key, const char *value, con
 
 static void append_fit(cpl_propertylist *list, const char *fit, size_t exposure) {
   const double dof = json_number(json_get(fit, "dof"));
-  char key[48], flags[64];
+  char key[48], flags[MAX_FLAGS];
 #define KEY(name) (snprintf(key, sizeof key, "ESO QC EXPO%d " name, (int)exposure + 1), key)
   real(list, KEY("CHI2"), quality_quantile_of(json_get(fit, "chi2"), 0.5) / dof,
        "chi2/dof, median of the samples");
@@ -121,7 +126,7 @@ void quality_append(cpl_propertylist *list, const session *session, const char *
                     const double *fluxes) {
   const size_t n = (size_t)session->chosen.n_samples;
   double chi2 = 0.0, dof = 0.0, whiteness = 0.0;
-  char flags[64];
+  char flags[MAX_FLAGS];
   size_t k;
   for (k = 0; k < session->n; ++k) {
     const char *fit = quality_fit(diagnostics, k);

@@ -4,11 +4,14 @@
 
 #include "session.h"
 
+/* Bytes that all flags together take. */
+#define MAX_FLAGS 128
+
 /* The fit to an exposure. */
 const char *quality_fit(const char *diagnostics, size_t exposure);
 /* Flags of the diagnostics or of one fit as DOUBT_* bits. */
 unsigned quality_doubts(const char *object);
-/* `chi2,whiteness`, `-` for none; takes 64 bytes. */
+/* `chi2,whiteness`, `-` for none; takes MAX_FLAGS bytes. */
 void quality_describe(unsigned doubts, char *text);
 /* Quantile q (0 to 1) of the finite values, linear between order statistics; NaN if there are none. */
 double quality_quantile(const double *values, size_t n, double q);

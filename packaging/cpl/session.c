@@ -31,11 +31,28 @@ static cpl_error_code model_file(char **name, const char *frame, const char *oth
   return CPL_ERROR_NONE;
 }
 
+/* What a noise model has no use for would be ignored, and said in the products. */
+static cpl_error_code refuse_unused(const session *session) {
+  if (strcmp(session->noise, "gaussian") == 0) return CPL_ERROR_NONE;
+  if (session->frames.noise_correlation != NULL) {
+    return FAIL(CPL_ERROR_INCOMPATIBLE_INPUT,
+                "needed no NOISE_CORRELATION with noise model %s, which has its own, got %s", session->noise,
+                session->frames.noise_correlation);
+  }
+  if (session->chosen.sweeps >= 0) {
+    return FAIL(CPL_ERROR_INCOMPATIBLE_INPUT,
+                "sweeps: needed -1 with noise model %s, which samples by trajectories, got %d", session->noise,
+                session->chosen.sweeps);
+  }
+  return CPL_ERROR_NONE;
+}
+
 static cpl_error_code read_frames(session *session) {
   const recipe_frames *frames = &session->frames;
   size_t k;
   TRY(model_file(&session->prior, frames->prior, session->chosen.prior));
   TRY(model_file(&session->noise, frames->noise_model, session->chosen.noise));
+  TRY(refuse_unused(session));
   if (frames->noise_correlation != NULL) {
     TRY(kernel_read_correlation(&session->correlation, frames->noise_correlation));
   }
@@ -190,10 +207,31 @@ static void add(char **json, const char *key, char *value) {
   *json = longer;
 }
 
+/* EXPTIME of every exposure as a JSON array; NULL where one does not say. */
+static char *exposure_times(const session *session) {
+  char *json = cpl_strdup("[");
+  size_t k;
+  for (k = 0; k < session->n; ++k) {
+    double seconds;
+    char *longer;
+    if (!header_real(session->stamps[k].chip->header, "EXPTIME", &seconds) &&
+        !header_real(session->files[k].file.hdus[0].header, "EXPTIME", &seconds)) {
+      cpl_free(json);
+      return NULL;
+    }
+    longer = cpl_sprintf("%s%s%.17g", json, k > 0 ? "," : "", seconds);
+    cpl_free(json);
+    json = longer;
+  }
+  json = cpl_realloc(json, strlen(json) + 2);
+  strcat(json, "]");
+  return json;
+}
+
 static cpl_error_code describe_options(session *session) {
   const options *chosen = &session->chosen;
   exposure_camera camera = camera_of(session, 0);
-  char **json = &session->job_options;
+  char **json = &session->job_options, *times;
   size_t k;
   *json = cpl_strdup("{");
   if (chosen->sampler != NULL) add(json, "sampler", json_quote(chosen->sampler));
@@ -202,16 +240,28 @@ static cpl_error_code describe_options(session *session) {
   if (chosen->sweeps >= 0) add(json, "sweeps", cpl_sprintf("%d", chosen->sweeps));
   if (chosen->flux_scale > 0.0) add(json, "flux_scale", cpl_sprintf("%.17g", chosen->flux_scale));
   if (strcmp(session->noise, "gaussian") != 0) {
-    for (k = 1; k < session->n && !chosen->accept_noise_mismatch; ++k) {
+    for (k = 1; k < session->n; ++k) {
       const exposure_camera other = camera_of(session, k);
       if (is_same_camera(&camera, &other)) continue;
+      if (chosen->accept_noise_mismatch) {
+        session->doubts |= DOUBT_NOISE_MISMATCH;
+        cpl_msg_warning(cpl_func,
+                        "noise: one noise model serves %s %s %s (%s) and %s %s %s (%s) alike, as accept_noise_mismatch "
+                        "says",
+                        camera.instrument, camera.detector, camera.filter, session->files[0].file.path,
+                        other.instrument, other.detector, other.filter, session->files[k].file.path);
+        continue;
+      }
       return FAIL(CPL_ERROR_INCOMPATIBLE_INPUT,
                   "noise: one noise model serves one instrument and filter, got %s %s (%s) and %s %s (%s)",
                   camera.instrument, camera.filter, session->files[0].file.path, other.instrument, other.filter,
                   session->files[k].file.path);
     }
     if (camera.instrument[0] != '\0') add(json, "instrument", json_quote(camera.instrument));
+    if (camera.detector[0] != '\0') add(json, "detector", json_quote(camera.detector));
     if (camera.filter[0] != '\0') add(json, "filter", json_quote(camera.filter));
+    times = exposure_times(session);
+    if (times != NULL) add(json, "exposure_times_s", times);
     if (chosen->accept_noise_mismatch) add(json, "accept_noise_mismatch", cpl_strdup("true"));
   }
   *json = cpl_realloc(*json, strlen(*json) + 2);

@@ -8,7 +8,15 @@
 #include "kernel.h"
 
 /* Reasons to distrust a posterior; `quality_describe` names them. */
-enum { DOUBT_CHI2 = 1, DOUBT_WHITENESS = 2, DOUBT_EDGE_FLUX = 4, DOUBT_PRIOR_SCALE = 8 };
+enum {
+  DOUBT_CHI2 = 1,
+  DOUBT_WHITENESS = 2,
+  DOUBT_EDGE_FLUX = 4,
+  DOUBT_PRIOR_SCALE = 8,
+  DOUBT_NOISE_MISMATCH = 16,
+  DOUBT_NOISE_UNCHECKED = 32,
+  DOUBT_EXPOSURE_TIME = 64
+};
 
 typedef struct {
   options chosen;
@@ -37,7 +45,7 @@ const kernel *session_psf(const session *session, size_t exposure);
 
 /* Share of the light within the model that the exposures have just beyond its edge, if it is above 3 % and five
  * standard deviations; else 0. Then the grid cuts the galaxy off, or there is a neighbour, or the sky is still in
- * the exposures. */
+ * the exposures. With a noise model cosmic rays and hot pixels do not count. */
 cpl_error_code session_edge_light(const session *session, double *share);
 
 #endif

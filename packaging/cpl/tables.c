@@ -67,7 +67,7 @@ cpl_table *tables_exposures(const session *session, const char *diagnostics) {
     const char *fit = quality_fit(diagnostics, k), *record = json_item(records, k);
     const double dof = json_number(json_get(fit, "dof"));
     const cpl_size row = (cpl_size)k;
-    char flags[64];
+    char flags[MAX_FLAGS];
     quality_describe(quality_doubts(fit), flags);
     cpl_table_set_string(table, "ID", row, session->stamps[k].id);
     cpl_table_set_string(table, "FLAGS", row, flags);

@@ -145,7 +145,7 @@ pub struct SampleArgs {
     /// Noise levels of the guided stage.
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
-    /// Split-Gibbs sweeps of the calibrated sampler (else 4).
+    /// Split-Gibbs sweeps of the calibrated sampler (else 4); not with a noise model.
     #[arg(long, value_name = "N")]
     pub sweeps: Option<usize>,
     /// Hamiltonian trajectories of a sample with a noise model (else 12); half of them find the step size.

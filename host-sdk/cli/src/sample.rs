@@ -1,6 +1,6 @@
 //! `pellucid sample`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pellucid_host::input::{
@@ -32,6 +32,7 @@ pub fn run(args: &SampleArgs) -> Run {
             args.input.psf.len()
         )));
     }
+    refuse_unused(args)?;
     check_outputs(args)?;
     let correlation = match &args.noise_correlation {
         Some(address) => Some(NoiseCorrelation::read(address)?),
@@ -43,7 +44,7 @@ pub fn run(args: &SampleArgs) -> Run {
     let prior = engine::find_prior(&engine, &args.prior)?;
     let grid = model_grid(args, &files, prior.as_ref())?;
 
-    let doubts = doubts(&mut files, &grid, prior.as_ref())?;
+    let doubts = doubts(&mut files, &grid, prior.as_ref(), args)?;
     let mut stamps: Vec<(Stamp, f64)> = Vec::with_capacity(n);
     for file in &mut files {
         stamps.push(cut(file, &grid, args.input.cutout)?);
@@ -70,7 +71,7 @@ pub fn run(args: &SampleArgs) -> Run {
         seed: args.seed,
         prior: args.prior.clone(),
         likelihood: args.noise.clone(),
-        options: options(args, &taken_by(&files, args)?, &exposure_times(&files, args)?),
+        options: options(args, &camera(&files[0], args)?, &exposure_times(&files, args)?),
         priority: 0,
     };
     let submitted = engine.submit(&job)?;
@@ -103,6 +104,26 @@ pub fn run(args: &SampleArgs) -> Run {
         true => Outcome::Done,
         false => Outcome::Partial,
     })
+}
+
+/// What a noise model has no use for would be ignored, and recorded as if it had not.
+fn refuse_unused(args: &SampleArgs) -> Result<(), Failure> {
+    if args.noise == "gaussian" {
+        return Ok(());
+    }
+    let refuse = |flag: &str, why: &str, got: String| {
+        let noise = &args.noise;
+        Err(Failure::Usage(format!(
+            "{flag}: need none with --noise {noise}, which {why}, got {got}"
+        )))
+    };
+    if let Some(correlation) = &args.noise_correlation {
+        return refuse("--noise-correlation", "has its own", shown(&correlation.path));
+    }
+    match args.sweeps {
+        Some(sweeps) => refuse("--sweeps", "samples by --trajectories", sweeps.to_string()),
+        None => Ok(()),
+    }
 }
 
 /// Outputs that can be written and replace nothing they are made from.
@@ -192,6 +213,7 @@ fn doubts(
     files: &mut [ExposureFile],
     grid: &ModelGrid,
     prior: Option<&Model>,
+    args: &SampleArgs,
 ) -> Result<Flags, Failure> {
     let scale = grid.pixel_scale_arcsec;
     let trained = prior.and_then(|model| model.pixel_scale_arcsec).unwrap_or(scale);
@@ -204,11 +226,12 @@ fn doubts(
         );
     }
     let mut light = EdgeLight::default();
-    for file in files {
+    for file in files.iter_mut() {
         let chip = file.chip_at(Some(grid.centre))?;
         light += file.edge_light(chip, grid)?;
     }
-    if let Some(share) = light.share() {
+    let share = if args.noise == "gaussian" { light.share() } else { light.share_under_rays() };
+    if let Some(share) = share {
         let [width, height] = [grid.nx, grid.ny].map(|n| n as f64 * scale);
         log::warn!(
             "the model covers {width:.2}\" x {height:.2}\" and just beyond its edge the exposures have \
@@ -217,7 +240,8 @@ fn doubts(
             100.0 * share
         );
     }
-    Ok(Flags { edge_flux: light.share().is_some(), prior_scale, ..Flags::default() })
+    let noise_mismatch = serves_two_cameras(files, args)?;
+    Ok(Flags { edge_flux: share.is_some(), prior_scale, noise_mismatch, ..Flags::default() })
 }
 
 /// The stamp of an exposure that sees the model, and the detector's pixel scale in arcsec.
@@ -242,28 +266,39 @@ fn cut(
     Ok((file.stamp(index, region)?, scale))
 }
 
-/// The camera and filter that a noise model must be for: all exposures share them.
-fn taken_by(files: &[ExposureFile], args: &SampleArgs) -> Result<InstrumentNames, Failure> {
-    let names = |file: &ExposureFile| -> Result<InstrumentNames, Failure> {
-        let chip = &file.chips()[file.chip_at(target(args))?];
-        Ok(InstrumentNames::of(&chip.header, file.primary()))
-    };
-    let first = names(&files[0])?;
+/// The camera and filter of an exposure.
+fn camera(file: &ExposureFile, args: &SampleArgs) -> Result<InstrumentNames, Failure> {
+    let chip = &file.chips()[file.chip_at(target(args))?];
+    Ok(InstrumentNames::of(&chip.header, file.primary()))
+}
+
+/// Whether a noise model is used for exposures of different cameras or filters, which must be asked for; warns of it.
+fn serves_two_cameras(files: &[ExposureFile], args: &SampleArgs) -> Result<bool, Failure> {
+    let mut found = false;
     if args.noise == "gaussian" {
-        return Ok(first);
+        return Ok(found);
     }
+    let first = camera(&files[0], args)?;
     for file in &files[1..] {
-        let other = names(file)?;
-        if other != first && !args.accept_noise_mismatch {
+        let other = camera(file, args)?;
+        if other == first {
+            continue;
+        }
+        let [one, two] = [&files[0], file].map(|file| file.path().display());
+        let both = format!("{first} ({one}) and {other} ({two})");
+        if !args.accept_noise_mismatch {
             return Err(Failure::Usage(format!(
-                "--noise {}: one noise model serves one instrument and filter, got {first} ({}) and {other} ({})",
-                args.noise,
-                files[0].path().display(),
-                file.path().display()
+                "--noise {}: one noise model serves one instrument and filter, got {both}",
+                args.noise
             )));
         }
+        found = true;
+        log::warn!(
+            "--noise {}: one noise model serves {both} alike, as --accept-noise-mismatch says",
+            args.noise
+        );
     }
-    Ok(first)
+    Ok(found)
 }
 
 /// EXPTIME of every exposure; nothing where one does not say.
@@ -296,6 +331,7 @@ fn options(
     set("flux_scale", args.flux_scale.map(Value::from));
     if args.noise != "gaussian" {
         set("instrument", names.instrument.clone().map(Value::from));
+        set("detector", names.detector.clone().map(Value::from));
         set("filter", names.filter.clone().map(Value::from));
         let times = (!exposure_times_s.is_empty()).then(|| exposure_times_s.into());
         set("exposure_times_s", times);
@@ -327,6 +363,17 @@ fn watch(job: &Job, samples: usize) -> Result<(), Failure> {
     done
 }
 
+/// The file of a noise model, as the plugin takes a name or a path.
+fn noise_file(engine: &Engine, noise: &str) -> Result<Option<PathBuf>, Failure> {
+    if noise == "gaussian" {
+        return Ok(None);
+    }
+    if noise.contains('/') || noise.ends_with(".safetensors") {
+        return Ok(Some(noise.into()));
+    }
+    Ok(engine.models()?.into_iter().find(|model| model.name == noise).and_then(|model| model.path))
+}
+
 fn provenance(
     args: &SampleArgs,
     engine: &Engine,
@@ -335,8 +382,7 @@ fn provenance(
     job: &JobBuilder<'_>,
 ) -> Result<Provenance, Failure> {
     let hash = |path: Option<&Path>| path.map_or(Ok(String::new()), sha256_file);
-    let noise_file = Path::new(&args.noise);
-    let noise_file = noise_file.is_file().then_some(noise_file);
+    let noise_file = noise_file(engine, &args.noise)?;
     let mut config = job.options.clone();
     config.insert("samples".into(), args.samples.into());
     config.insert("device".into(), args.engine.device.clone().into());
@@ -344,7 +390,7 @@ fn provenance(
         host_version: format!("pellucid {}", env!("CARGO_PKG_VERSION")),
         plugin_version: engine.plugin().version(),
         prior: (args.prior.clone(), hash(prior.and_then(|m| m.path.as_deref()))?),
-        noise: (args.noise.clone(), hash(noise_file)?),
+        noise: (args.noise.clone(), hash(noise_file.as_deref())?),
         noise_correlation: correlation.map(|c| (shown(&c.path), c.sha256.clone())),
         seed: args.seed,
         device: args.engine.device.clone(),

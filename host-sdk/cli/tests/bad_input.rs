@@ -109,6 +109,18 @@ fn usage() {
     assert_eq!(pellucid(["--version"]).status.code(), Some(0));
 }
 
+/// Else they were ignored, and recorded in the product.
+#[test]
+fn what_a_noise_model_has_no_use_for() {
+    let bench = Bench::new("unused");
+    let noise = ["--noise", "noise-acs-f814w"];
+    let fails = |more: &[&str]| bench.fails(2, &[&noise[..], more].concat());
+    says(&fails(&["--sweeps", "3"]), &["--sweeps", "need none", "noise-acs-f814w", "got 3"]);
+    let psf = bench.psf.display().to_string();
+    let correlation = fails(&["--noise-correlation", &psf]);
+    says(&correlation, &["--noise-correlation", "need none", "noise-acs-f814w", &psf]);
+}
+
 #[test]
 fn outputs_that_would_replace_something() {
     let bench = Bench::new("overwrite");

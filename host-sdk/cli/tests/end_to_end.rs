@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use ndarray::{Array2, s};
 use pellucid_host::fits::{Card, FitsInput, FitsOutput};
-use support::{Folder, GRID, Parts, SIDE, pellucid, write_prior, write_psf};
+use support::{Folder, GRID, Parts, SIDE, pellucid, write_noise, write_prior, write_psf};
 
 #[track_caller]
 fn works(output: Output) -> String {
@@ -102,6 +102,49 @@ fn a_grid_that_fits_neither_prior_nor_galaxy_is_flagged() {
     let (stderr, flags) = sample("0.0504");
     assert!(!stderr.contains("trained at") && !stderr.contains("lost"), "{stderr}");
     assert!(!flags.contains("prior-scale"), "{flags}");
+}
+
+/// A noise model by name: its file's hash is in the product. For two filters, as it may be asked to serve: both are
+/// named, and the product is flagged.
+#[test]
+fn a_noise_model_by_name_for_two_filters() {
+    if !support::engine("a_noise_model_by_name_for_two_filters") {
+        return;
+    }
+    let folder = Folder::new("two-filters");
+    let path = |name: &str| folder.path(name).display().to_string();
+    for (name, filter) in [("a.fits", "F814W"), ("b.fits", "F606W")] {
+        let mut parts = Parts::default();
+        for (key, value) in [("INSTRUME", "ACS"), ("DETECTOR", "WFC"), ("FILTER", filter)] {
+            parts.wcs.push(Card::new(key, value, ""));
+        }
+        parts.write(&folder.path(name));
+    }
+    write_psf(&folder.path("psf.fits"));
+    write_prior(&folder.path("prior.safetensors"));
+    write_noise(&folder.path("white.safetensors"), &serde_json::json!({}));
+    let [a, b, psf, prior] = ["a.fits", "b.fits", "psf.fits", "prior.safetensors"].map(path);
+    let (models, output) = (folder.0.display().to_string(), path("p.fits"));
+    let sample = |more: &[&str]| {
+        let mut args = vec!["sample", &a, &b, "--psf", &psf, "--prior", &prior, "-o", &output];
+        args.extend(["--models", &models, "--noise", "white", "--flux-scale", "1"]);
+        args.extend(["--samples", "1", "--steps", "4", "--trajectories", "2"]);
+        pellucid(args.into_iter().chain(more.iter().copied()))
+    };
+    let refused = sample(&[]);
+    assert_eq!(refused.status.code(), Some(2));
+    let accepted = sample(&["--accept-noise-mismatch"]);
+    for run in [&refused, &accepted] {
+        let stderr = String::from_utf8_lossy(&run.stderr).into_owned();
+        assert!(stderr.contains("ACS WFC F814W") && stderr.contains("ACS WFC F606W"), "{stderr}");
+        assert!(stderr.contains("a.fits") && stderr.contains("b.fits"), "{stderr}");
+    }
+    works(accepted);
+    let file = FitsInput::open(&folder.path("p.fits")).unwrap();
+    let header = &file.hdus()[0].header;
+    assert!(header.string("FLAGS").unwrap().contains("noise-mismatch"));
+    let hash = pellucid_host::input::sha256_file(&folder.path("white.safetensors")).unwrap();
+    assert_eq!((header.string("NOISE"), header.string("NOISESHA")), (Some("white"), Some(&*hash)));
 }
 
 /// The program is copied to a prefix of its own; the plugin stays where it is.

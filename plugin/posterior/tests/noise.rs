@@ -14,6 +14,7 @@ use pellucid_posterior::score::noise::file::{
 };
 use pellucid_posterior::score::noise::learned::{Estimate, LearnedNoise, Limits};
 use pellucid_posterior::score::noise::net::NoiseNetConfig;
+use pellucid_posterior::score::noise::rows::ForwardRows;
 use pellucid_posterior::score::noise::stationary::{Autocovariance, filter, filter_transposed};
 use pellucid_posterior::score::parameters::Parameters;
 use pellucid_posterior::sde::Sde;
@@ -250,6 +251,58 @@ fn rotations_pass_and_other_telescopes_do_not() {
     }
 }
 
+/// An exposure of [ny, nx] pixels, 0.06", not turned, with the model's middle at pixel `middle` = [x, y].
+fn stamp([ny, nx]: [usize; 2], middle: [f64; 2], psf: Arc<Psf>) -> Arc<Exposure> {
+    let s = 0.06 / 3600.0;
+    let cards = format!(
+        "CTYPE1  = 'RA---TAN'\nCTYPE2  = 'DEC--TAN'\nCRPIX1  = {}\nCRPIX2  = {}\nCRVAL1  = 150.0\n\
+         CRVAL2  = 2.0\nCD1_1   = {:E}\nCD2_2   = {s:E}",
+        middle[0] + 1.0,
+        middle[1] + 1.0,
+        -s
+    );
+    let (zero, one) = (Array2::zeros((ny, nx)), Array2::ones((ny, nx)));
+    let wcs = Arc::new(HeaderWcs::new(&cards, Vec::new()).unwrap());
+    let good = Array2::from_elem((ny, nx), true);
+    Arc::new(Exposure::new("stamp", zero, one, good, wcs, psf).unwrap())
+}
+
+/// A target at the detector's edge, on a stamp smaller than the kernel, off the detector: the telescope is the same.
+/// Another PSF is told from it all the same, but where the model is smaller than the PSF.
+#[test]
+fn the_edge_of_the_detector_is_no_other_telescope() {
+    let grid = ModelGrid::new(64, 64, 150.0, 2.0, 0.03).unwrap();
+    let mine = aligned(psf(), [0.06, 0.03], 12).unwrap();
+    let sharp = Arc::new(Psf::new(Array2::ones((5, 5)), 4, false).unwrap());
+    for (shape, middle) in [
+        ([40, 40], [20.3, 19.8]),
+        ([40, 40], [0.4, 20.0]),
+        ([40, 40], [38.6, 1.2]),
+        ([40, 40], [-3.0, 20.0]),
+        ([16, 16], [7.7, 8.2]),
+        ([16, 40], [30.0, 1.0]),
+        ([9, 11], [4.0, 5.0]),
+        ([200, 300], [299.0, 100.0]),
+    ] {
+        let rows = |psf| ForwardRows::new(&stamp(shape, middle, psf), &grid, 12).unwrap();
+        let same = rows(psf()).difference(&mine).unwrap();
+        let other = rows(sharp.clone()).difference(&mine).unwrap();
+        println!("{shape:?} {middle:?}: {same:.4}, another PSF {other:.4}");
+        assert!(same < KERNEL_TOLERANCE / 2.0, "{shape:?} {middle:?}: {same}");
+        assert!(other > 1.5 * KERNEL_TOLERANCE, "{shape:?} {middle:?}: {other}");
+    }
+    // The pixel in the corner of the detector sees the corner of the model, and as much light from beyond it.
+    let corner = ForwardRows::new(&stamp([40, 40], [-15.6, -15.6], psf()), &grid, 12).unwrap();
+    assert_eq!(corner.difference(&mine), None);
+    assert!(
+        corner.complete().unwrap_err().to_string().contains("25 x 25 lags"),
+        "says what it needs"
+    );
+    let small = ModelGrid { ny: 3, nx: 3, ..grid };
+    let small = ForwardRows::new(&stamp([40, 40], [20.0, 20.0], psf()), &small, 12).unwrap();
+    assert_eq!(small.difference(&mine), None);
+}
+
 fn metadata() -> NoiseMetadata {
     NoiseMetadata {
         format: FORMAT,
@@ -351,6 +404,11 @@ fn damaged_models_are_refused_with_the_reason() {
         write(&path("changed.safetensors"), &change, &without("")).unwrap();
         refused(path("changed.safetensors"), reason);
     }
+    // A later version may describe itself in other words altogether: its number is what counts.
+    let newer =
+        serde_json::json!({ "format": FORMAT + 1, "kind": "noise", "score": {"is": "new"} });
+    write(&path("newer.safetensors"), &newer, &without("")).unwrap();
+    refused(path("newer.safetensors"), "format 2; this version reads format 1");
     let noise = saved("no-prior.safetensors", |_| ());
     let error = PriorModel::load(&noise, Device::Cpu, Precision::F32).unwrap_err().to_string();
     assert!(error.contains("kind: need prior, got noise"), "{error}");
@@ -359,20 +417,22 @@ fn damaged_models_are_refused_with_the_reason() {
 #[test]
 fn misuse_is_refused_by_name() {
     let model = NoiseModel::load(&saved("misuse.safetensors", |_| ()), Device::Cpu).unwrap();
-    let forward = forward();
+    let forward = ForwardRows::from(&forward());
     let sde = Sde::Vp { beta_min: 0.1, beta_max: 20.0, epsilon: 2e-4 };
     let good = NoiseUse {
         instrument: Some("ACS"),
+        detector: Some("wfc"),
         filter: Some("f814w"),
         pixel_scale_arcsec: 0.0602,
         unit: "e-/s",
         flux_convention: "surface_brightness",
         exposure_time_s: Some(505.0),
+        faint_error_e_per_s: Some(0.21),
         forward: &forward,
         largest_level_e_per_s: 0.015 * sde.noise_range()[1],
     };
     assert_eq!(model.check(&good).unwrap(), NoiseDoubts::default());
-    model.check(&NoiseUse { instrument: None, filter: None, ..good }).unwrap();
+    model.check(&NoiseUse { instrument: None, detector: None, filter: None, ..good }).unwrap();
     for (time, doubted) in [
         (None, false),
         (Some(460.0), false),
@@ -383,9 +443,21 @@ fn misuse_is_refused_by_name() {
         let doubts = model.check(&NoiseUse { exposure_time_s: time, ..good }).unwrap();
         assert_eq!(doubts.exposure_time, doubted, "{time:?} s");
     }
-    let other = aligned(psf(), [0.06, 0.02], 12).unwrap();
+    for (error, doubted) in [
+        (None, false),
+        (Some(0.14), false),
+        (Some(0.29), false),
+        (Some(0.13), true),
+        (Some(0.31), true),
+        (Some(f64::NAN), true),
+    ] {
+        let doubts = model.check(&NoiseUse { faint_error_e_per_s: error, ..good }).unwrap();
+        assert_eq!(doubts.error_level, doubted, "{error:?} e-/s");
+    }
+    let other = ForwardRows::from(&aligned(psf(), [0.06, 0.02], 12).unwrap());
     for (wanted, what) in [
         (NoiseUse { instrument: Some("WFC3"), ..good }, "instrument: need ACS, got WFC3"),
+        (NoiseUse { detector: Some("HRC"), ..good }, "detector: need WFC, got HRC"),
         (NoiseUse { filter: Some("F606W"), ..good }, "filter: need F814W, got F606W"),
         (NoiseUse { pixel_scale_arcsec: 0.05, ..good }, "arcsec: need 0.06, got 0.05"),
         (NoiseUse { unit: "counts", ..good }, "unit: need e-/s, got counts"),

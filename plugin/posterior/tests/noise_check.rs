@@ -9,7 +9,9 @@ use pellucid_posterior::diagnostics::ExposureDiagnostics;
 use pellucid_posterior::rng::SampleRng;
 use pellucid_posterior::score::model_file::FORMAT;
 use pellucid_posterior::score::noise::NoiseScore;
-use pellucid_posterior::score::noise::file::{NoiseArchitecture, NoiseMetadata, NoiseModel};
+use pellucid_posterior::score::noise::file::{
+    NoiseArchitecture, NoiseDoubts, NoiseMetadata, NoiseModel,
+};
 use pellucid_posterior::score::noise::learned::{Estimate, LearnedNoise, Limits};
 use pellucid_posterior::score::noise::reference::NoiseReference;
 use pellucid_posterior::score::noise::stationary::{Autocovariance, filter};
@@ -116,7 +118,7 @@ fn judge(noise: &Tensor, model: &NoiseModel) -> Vec<ExposureDiagnostics> {
                 Exposure::new("e", pixels, variance, good.clone(), grid.clone(), psf.clone())
                     .unwrap();
             let fit = ExposureDiagnostics::new(&exposure, &used, &models).unwrap();
-            fit.with_noise(&exposure, &used, &models, model, false).unwrap()
+            fit.with_noise(&exposure, &used, &models, model, NoiseDoubts::default()).unwrap()
         })
         .collect()
 }

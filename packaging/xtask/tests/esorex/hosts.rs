@@ -21,6 +21,7 @@ fn errors_say_what_and_leave_nothing() {
     let junk = (folder.text("junk.fits"), "CALIBRATED_EXPOSURE");
     let without = |tag: &str| good.iter().filter(|f| f.1 != tag).cloned().collect::<Vec<_>>();
     let with = |frame| [&good[..], std::slice::from_ref(frame)].concat();
+    let correlation = (folder.text("psf.fits"), "NOISE_CORRELATION");
     let cases = [
         (without("PSF"), "", "needed one frame tagged PSF"),
         (without("CALIBRATED_EXPOSURE"), "", "at least one frame tagged CALIBRATED_EXPOSURE"),
@@ -36,6 +37,8 @@ fn errors_say_what_and_leave_nothing() {
         (good.clone(), "--dec=3", "needs ra as well"),
         (good.clone(), "--sky=bright", "none, header or a number"),
         (good.clone(), "--psf_centre=8,8.25", "half-integer"),
+        (good.clone(), "--noise=white", "sweeps: needed -1 with noise model white"),
+        (with(&correlation), "--noise=white", "needed no NOISE_CORRELATION with noise model white"),
     ];
     for (frames, option, need) in cases {
         let frames = folder.set_of_frames("in.sof", &frames);

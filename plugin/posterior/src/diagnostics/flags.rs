@@ -22,10 +22,11 @@ pub struct Flags {
     /// [`edge_flux_fraction`] exceeds [`EDGE_FLUX_LIMIT`].
     pub edge_flux: bool,
     /// The residuals do not look like the noise that the noise model was trained on
-    /// ([`NoiseCheck`](super::NoiseCheck)); takes the place of `chi2` and `whiteness`.
+    /// ([`NoiseCheck`](super::NoiseCheck)); takes the place of `chi2` and `whiteness`. Or the exposure's errors are
+    /// others than that noise's, or it is a model for something else that the job accepted.
     pub noise_mismatch: bool,
-    /// The noise model does not say what its noise looks like: the residuals were not checked against it. No
-    /// mismatch by itself.
+    /// The noise model does not say what its noise looks like: the residuals were not checked against it; or the exposure
+    /// does not show whether its PSF is the noise model's. No mismatch by itself.
     pub noise_unchecked: bool,
     /// The exposure time lies outside of the noise model's training.
     pub exposure_time: bool,

@@ -4,8 +4,9 @@ use super::flags::{Flags, SIGNIFICANCE};
 use super::statistics::median;
 use super::{ExposureDiagnostics, scatter_indices};
 use crate::error::PosteriorError;
-use crate::score::noise::file::NoiseModel;
+use crate::score::noise::file::{NoiseDoubts, NoiseModel};
 use crate::score::noise::reference::{NoiseStatistics, STATISTICS};
+use crate::score::noise::window::Window;
 use ndarray::{Array3, Axis};
 use pellucid_exposure::Exposure;
 use serde::Serialize;
@@ -45,7 +46,7 @@ impl ExposureDiagnostics {
     ///
     /// chi^2 and whiteness are still those for Gaussian noise of the exposure's own variance, but where the check
     /// can be made they raise no flag: cosmic rays that stay in the residuals, as they should, would raise it.
-    /// `untrained_time`: the exposure is shorter or longer than those of training.
+    /// `doubts` were there before: what differs from training is a mismatch, whatever the residuals look like.
     ///
     /// # Errors
     /// [`PosteriorError::Torch`].
@@ -55,13 +56,16 @@ impl ExposureDiagnostics {
         used: &[usize],
         models: &Array3<f32>,
         noise: &NoiseModel,
-        untrained_time: bool,
+        doubts: NoiseDoubts,
     ) -> Result<Self, PosteriorError> {
-        self.flags.exposure_time = untrained_time;
-        self.flags.noise_unchecked = noise.metadata.residual_reference.is_none();
+        self.flags.exposure_time = doubts.exposure_time;
+        self.flags.noise_mismatch = doubts.error_level || doubts.accepted_mismatch;
+        self.flags.noise_unchecked =
+            noise.metadata.residual_reference.is_none() || doubts.forward_unseen;
         let check = check(exposure, used, models, noise)?;
         if check.checked {
-            let noise_mismatch = check.statistics.iter().any(|s| s.flagged);
+            let noise_mismatch =
+                self.flags.noise_mismatch || check.statistics.iter().any(|s| s.flagged);
             self.flags = Flags { noise_mismatch, chi2: false, whiteness: false, ..self.flags };
         }
         self.flags = self.flags.summed();
@@ -82,17 +86,23 @@ fn check(
     let (rows, ny, nx) = models.dim();
     // The last row is the mean: its residual is not a draw of the noise.
     let samples = models.slice_axis(Axis(0), (0..rows - 1).into());
+    let window = Window::around(used, [ny, nx], noise.net.reach_px());
+    let sources: Vec<Option<usize>> = (0..window.pixels()).map(|i| window.source(i, ny)).collect();
     let residuals: Vec<f32> = samples
         .outer_iter()
         .flat_map(|model| {
-            let pixels = exposure.pixels.iter().zip(model).map(|(y, a)| (y - f64::from(*a)) as f32);
-            pixels.collect::<Vec<_>>()
+            let residual = |i: &Option<usize>| {
+                let at = i.map(|i| (i / nx, i % nx));
+                at.map_or(0.0, |at| (exposure.pixels[at] - f64::from(model[at])) as f32)
+            };
+            sources.iter().map(residual).collect::<Vec<_>>()
         })
         .collect();
-    let shape = [rows as i64 - 1, ny as i64, nx as i64];
-    let residuals = Tensor::from_slice(&residuals).f_reshape(shape)?;
-    let mask = scatter_indices(used, ny * nx);
-    let mask = Tensor::from_slice(&mask).f_reshape([ny as i64, nx as i64])?.to_kind(Kind::Float);
+    let [ny, nx] = window.shape.map(|n| n as i64);
+    let residuals = Tensor::from_slice(&residuals).f_reshape([rows as i64 - 1, ny, nx])?;
+    let places: Vec<usize> = used.iter().map(|&i| window.place(i)).collect();
+    let mask = scatter_indices(&places, window.pixels());
+    let mask = Tensor::from_slice(&mask).f_reshape([ny, nx])?.to_kind(Kind::Float);
     let found = NoiseStatistics::new(&*noise.net, &residuals, &mask)?;
 
     let mut statistics = Vec::with_capacity(STATISTICS.len());

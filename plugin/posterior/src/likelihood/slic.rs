@@ -17,13 +17,16 @@ use super::{GaussianLikelihood, Reference};
 use crate::error::PosteriorError;
 use crate::score::Denoiser;
 use crate::score::noise::NoiseScore;
+use crate::score::noise::window::Window;
 
 /// The likelihood of stacked exposures, one noise score each, in network units.
 ///
 /// A network wants complete images. Pixels that are masked or off the model hold white noise of the core's
 /// level, blurred like the rest, the same for the whole life of a sample: the score of the used pixels is
 /// then that of their density given these, exactly so where noise is independent from pixel to pixel.
-/// Their own score is dropped. What the exposure holds there is never read.
+/// Their own score is dropped. What the exposure holds there is never read. Of a large frame the network gets what it can
+/// see from the used pixels, [`NoiseScore::reach_px`] around them; an exposure smaller than its smallest
+/// image gets a border of such pixels.
 pub struct SlicLikelihood {
     /// A of the used pixels, [m, H W] f32, e-/s per network unit.
     a: Tensor,
@@ -89,14 +92,15 @@ impl SlicLikelihood {
             values.extend(used.iter().map(|i| exposure.pixels[[i / nx, i % nx]] as f32));
             core.extend(used.iter().map(|_| noise.core_sigma() as f32));
             let a = matrix(&geometry.dense(&exposure.psf));
-            let mut hidden = vec![true; geometry.ny * nx];
-            used.iter().for_each(|&i| hidden[i] = false);
+            let window = Window::around(used, [geometry.ny, nx], noise.reach_px());
+            let mut hidden = vec![true; window.pixels()];
+            used.iter().for_each(|&i| hidden[window.place(i)] = false);
             let index = |keep: bool| -> Tensor {
                 let at = (0..hidden.len()).filter(|&i| hidden[i] == keep).map(|i| i as i64);
                 Tensor::from_slice(&at.collect::<Vec<_>>()).to_device(device)
             };
             frames.push(Frame {
-                shape: [geometry.ny as i64, nx as i64],
+                shape: window.shape.map(|n| n as i64),
                 used: index(false),
                 hidden: index(true),
                 noise: noise.clone(),
@@ -140,7 +144,7 @@ impl SlicLikelihood {
         &self.y - x.flatten(1, 3).matmul(&self.a.tr())
     }
 
-    /// Number of pixels that are not used, in all exposures.
+    /// Number of pixels that networks see and that are not used, in all exposures.
     pub fn hidden_pixels(&self) -> i64 {
         hidden_pixels(&self.frames)
     }

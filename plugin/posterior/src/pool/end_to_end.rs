@@ -286,7 +286,7 @@ fn a_noise_model_by_name() {
             kind: "noise".into(),
             architecture: NoiseArchitecture::StationaryGaussian {},
             instrument: None,
-            detector: None,
+            detector: Some("WFC".into()),
             filter: None,
             exposure_time_s: Some([400.0, 500.0]),
             pixel_scale_data_arcsec: pixel_scale,
@@ -360,11 +360,51 @@ fn a_noise_model_by_name() {
     }
     // The operator of 255 pixels on 256, what 255 directions take, and the network: 1.0 + 1.0 + 4.2 MB.
     let need = |likelihood: &str| {
-        let spec = JobSpec { likelihood: likelihood.into(), ..spec(1, 24) };
+        let spec = JobSpec { likelihood: likelihood.into(), options: options(), ..spec(1, 24) };
         engine.estimate(&spec).expect("valid").host_bytes
     };
     let more = need("white") - need("gaussian");
     assert!((5_000_000..7_000_000).contains(&more), "{more} bytes");
+
+    // What it has no use for is refused, not recorded.
+    let refuse = |exposures: Vec<Arc<Exposure>>, options: Options| {
+        let likelihood = "white".into();
+        let spec = JobSpec { likelihood, exposures, options, ..spec(1, 1) };
+        engine.submit(spec).err().expect("refused").to_string()
+    };
+    let said = refuse(observed(0.0), Options { sweeps: Some(3), ..options() });
+    assert!(said.contains("sweeps: need none with noise model white") && said.ends_with("got 3"));
+    let said = refuse(observed(0.0), Options { sweep_steps: Some(7), ..options() });
+    assert!(said.contains("sweep_steps: need none") && said.ends_with("got 7"), "{said}");
+    let kernel = pellucid_exposure::NoiseCorrelation::new(Array2::ones((1, 1))).expect("white");
+    let correlated = (*observed(0.0)[0]).clone().with_noise_correlation(Arc::new(kernel));
+    let said = refuse(vec![Arc::new(correlated)], options());
+    assert!(said.contains("correlation of exposure flat: need none"), "{said}");
+
+    // Errors of half the noise; another camera that the job accepts; a corner of the model.
+    let quick = || Options { trajectories: Some(2), leapfrog_steps: Some(1), ..options() };
+    let flags = |exposure: Exposure, options: Options| {
+        let posterior = finished(&submit("white", vec![Arc::new(exposure)], options));
+        posterior.diagnostics.exposures[0].flags
+    };
+    let plain = || (*observed(0.0)[0]).clone();
+    assert!(!flags(plain(), quick()).noise_mismatch);
+    let errors = Array2::from_elem((SIDE, SIDE), 0.01);
+    assert!(flags(Exposure { variance: errors, ..plain() }, quick()).noise_mismatch);
+    let other = Options { detector: Some("HRC".into()), ..quick() };
+    let job = submit("white", observed(0.0), other.clone());
+    assert_eq!(job.wait(LONG).expect("in time"), JobState::Failed);
+    let said = job.result().err().expect("failed").to_string();
+    assert!(said.contains("detector: need WFC, got HRC"), "{said}");
+    let accepted = Options { accept_noise_mismatch: true, ..other };
+    assert!(flags(plain(), accepted).noise_mismatch);
+    let away = ModelGrid {
+        ra_deg: 30.0 + 15.4 * 0.1 / 3600.0,
+        dec_deg: -5.0 + 15.4 * 0.1 / 3600.0,
+        ..grid()
+    };
+    let corner = flags(Exposure { wcs: Arc::new(away), ..plain() }, quick());
+    assert!(corner.noise_unchecked, "{corner:?}");
 
     let two = Options { exposure_times_s: vec![450.0; 2], ..options() };
     let job = submit("white", observed(0.0), two);

@@ -17,6 +17,9 @@ const ACTIVATION_BYTES_PER_PIXEL: u64 = 4096;
 /// resolution, six of each alive, and the reflected spectrum, rounded up.
 const NOISE_BYTES_PER_PIXEL: u64 = 2048;
 
+/// Most pixels that a noise network sees around those of the likelihood: its reach and the window's alignment.
+const NOISE_MARGIN_PX: f64 = 64.0;
+
 /// The matrix-free operator per sub-pixel while it is built: geometry (16), four 64-bit indices and
 /// weights in vectors (64), joined (64) and as tensors (64), the weights in f32 (16), kernel and
 /// spectrum. Images that pass it later take no more ([`super::runner`]).
@@ -56,7 +59,7 @@ pub struct MemoryUse {
 /// smaller of m and N, while it is diagonalised, or as many pixels as one exposure with correlated
 /// noise uses (24 k^2); the result; a batch of activations; the weights; the sub-pixels. A job with a
 /// noise model keeps the operator beside its compressed form (4 m N), finds effective variances in the
-/// k directions of the data (16 m k) and passes whole exposures through the noise network.
+/// k directions of the data (16 m k) and passes what it sees of an exposure through the noise network.
 ///
 /// # Errors
 /// [`PosteriorError::Exposure`] when a WCS fails.
@@ -69,7 +72,9 @@ pub(super) fn estimate(
     for exposure in &spec.exposures {
         let most = most_used(exposure, &spec.grid)?;
         data += exposure.pixels.len() as u64;
-        largest = largest.max(exposure.pixels.len() as u64);
+        // The bounding box of a turned square is twice as large.
+        let window = ((2.0 * most as f64).sqrt() + 2.0 * NOISE_MARGIN_PX).powi(2) as u64;
+        largest = largest.max(window.min(exposure.pixels.len() as u64));
         used += most;
         if exposure.noise_correlation.is_some() {
             correlated = most.max(correlated);

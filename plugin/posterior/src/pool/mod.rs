@@ -2,7 +2,7 @@
 //!
 //! One worker thread per device (for now the CPU) takes batches from one queue. A batch holds
 //! samples of any jobs with the same prior and options, so many small jobs cost as little as one
-//! large one. A sample depends on nothing but its job, so packing changes no result. Tensors never
+//! large one; a job with a noise model has its batches to itself. A sample depends on nothing but its job, so packing changes no result. Tensors never
 //! leave the thread of their worker; what crosses threads are arrays.
 //!
 //! A job is Queued, then Running, then one of Done, Failed, Cancelled. Its errors (an unusable
@@ -88,7 +88,7 @@ impl Engine {
         let (prior, noise) = self.check(&spec)?;
         memory::check(memory::estimate(&spec, &prior, noise.as_deref())?.host_bytes)?;
         let key = BatchKey::new(prior, &spec.options);
-        self.pool.submit(spec, key)
+        self.pool.submit(spec, if noise.is_some() { key.alone() } else { key })
     }
 
     /// Memory a job would need.
@@ -133,7 +133,7 @@ impl Engine {
         exposures.iter().map(predict).collect()
     }
 
-    /// Checks what can be checked without loading anything, and resolves the prior.
+    /// Checks what can be checked without loading anything.
     /// The files of a job's prior and noise model.
     fn check(&self, spec: &JobSpec) -> Result<(PathBuf, Option<PathBuf>), PosteriorError> {
         if spec.exposures.is_empty() {
@@ -148,6 +148,9 @@ impl Engine {
             noise::GAUSSIAN => None,
             name => Some(self.catalogue.resolve(name)?),
         };
+        if noise.is_some() {
+            noise::refuse_unused(spec)?;
+        }
         Ok((self.catalogue.resolve(&spec.prior)?, noise))
     }
 }

@@ -37,7 +37,7 @@ pub struct Options {
     pub sampler: Sampler,
     /// Noise levels of the guided stage, 1 to 100000; the sampler's own number when left out.
     pub steps: Option<usize>,
-    /// Split-Gibbs sweeps (`calibrated`), 0 to 1000; the sampler's own number when left out.
+    /// Split-Gibbs sweeps (`calibrated`, Gaussian noise), 0 to 1000; the sampler's own number when left out.
     pub sweeps: Option<usize>,
     /// Steps of the prior-only reverse SDE in a sweep, 1 to 100000; the sampler's own number when
     /// left out.
@@ -60,13 +60,15 @@ pub struct Options {
     /// INSTRUME of the exposures, which a noise model must have been trained for; not compared when left
     /// out.
     pub instrument: Option<String>,
+    /// DETECTOR of the exposures, likewise.
+    pub detector: Option<String>,
     /// FILTER of the exposures, likewise.
     pub filter: Option<String>,
     /// Exposure times in the order of the exposures, to compare with those of the noise model; not compared when
     /// left out.
     pub exposure_times_s: Vec<f64>,
-    /// Use a noise model even where it was trained for another instrument, filter, pixel scale, unit,
-    /// forward kernel or range of levels; the log says what differs.
+    /// Use a noise model even where it was trained for another instrument, detector, filter, pixel
+    /// scale, unit, forward kernel or range of levels; the log says what differs, and the exposure is flagged.
     pub accept_noise_mismatch: bool,
 }
 

@@ -13,16 +13,29 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Samples of jobs with equal keys can share a batch.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(super) struct BatchKey {
     prior: PathBuf,
     options: Options,
+    alone: bool,
 }
 
 impl BatchKey {
     /// The flux scale belongs to a job's data, not to the network.
     pub fn new(prior: PathBuf, options: &Options) -> Self {
-        Self { prior, options: Options { flux_scale: None, ..options.clone() } }
+        Self { prior, options: Options { flux_scale: None, ..options.clone() }, alone: false }
+    }
+
+    /// The key of a job that shares no batch. One with a noise model takes other steps than others, after or before
+    /// theirs: in one batch each would count the other's steps and evaluations, and nothing would be saved.
+    #[must_use]
+    pub fn alone(self) -> Self {
+        Self { alone: true, ..self }
+    }
+
+    fn packs_with(&self, other: &Self) -> bool {
+        let apart = self.alone || other.alone;
+        !apart && self.prior == other.prior && self.options == other.options
     }
 }
 
@@ -149,7 +162,7 @@ impl State {
         let mut room = limit;
         for job in &mut self.waiting {
             let left = job.entry.ticket.spec.n_samples - job.handed;
-            let fits = batch.first().is_none_or(|lead| lead.entry.key == job.entry.key);
+            let fits = batch.first().is_none_or(|lead| lead.entry.key.packs_with(&job.entry.key));
             if left == 0 || room == 0 || !fits {
                 continue;
             }

@@ -227,8 +227,7 @@ impl Runner for TorchRunner {
             let fit = ExposureDiagnostics::new(exposure, used_pixels, &predicted)?;
             judged.push(match &prepared.noise_model {
                 Some((noise, doubts)) => {
-                    let time = doubts[k].exposure_time;
-                    fit.with_noise(exposure, used_pixels, &predicted, noise, time)?
+                    fit.with_noise(exposure, used_pixels, &predicted, noise, doubts[k])?
                 }
                 None => fit,
             });

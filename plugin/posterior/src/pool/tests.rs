@@ -226,6 +226,25 @@ fn jobs_with_other_options_do_not() {
     assert_eq!(bench.batches()[1..], [vec![(1, 0), (3, 0)], vec![(2, 0)]]);
 }
 
+/// Else each counted the steps and evaluations of the other.
+#[test]
+fn a_job_with_a_noise_model_shares_no_batch() {
+    let (mut bench, blocker) = Bench::blocked(10);
+    let key = |spec: &JobSpec| BatchKey::new(spec.prior.clone().into(), &spec.options);
+    let learned = |seed| {
+        let spec = JobSpec { seed, n_samples: 1, ..spec() };
+        let key = key(&spec).alone();
+        bench.pool.submit(spec, key).expect("there is room")
+    };
+    let jobs = [bench.submit(1, 1), learned(2), learned(3), bench.submit(4, 1)];
+    bench.gate = None;
+    for job in [&blocker].into_iter().chain(&jobs) {
+        assert_eq!(job.wait(LONG).expect("in time"), JobState::Done);
+    }
+    let batches = bench.batches();
+    assert_eq!(batches[batches.len() - 3..], [vec![(1, 0), (4, 0)], vec![(2, 0)], vec![(3, 0)]]);
+}
+
 #[test]
 fn priority_goes_first_then_order() {
     let (mut bench, _block) = Bench::blocked(10);

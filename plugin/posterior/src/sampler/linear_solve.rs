@@ -21,7 +21,8 @@ pub(super) struct Limit {
 ///
 /// A network's Jacobian is not symmetric positive: where p^T W C W^T p <= 0, a row stops and keeps
 /// what it has (the preconditioned start if that was the first step). Such breakdowns are counted.
-/// Rows stop by themselves: what a row does depends on nothing else in the batch.
+/// Rows stop by themselves: what a row does depends on nothing else in the batch. One whose residual is zero is
+/// solved: it keeps what it has, and is no breakdown.
 ///
 /// # Shapes
 /// start [B, 1, H, W], as is what `covariance` takes and returns; levels holds the B noise levels of
@@ -66,8 +67,8 @@ pub(super) fn pull_back(
                     continue;
                 }
                 active[row] = false;
-                // p = 0 is an exact solution, not a breakdown.
-                if pp[row] > 0.0 {
+                // p = 0 is an exact solution, not a breakdown; so is one whose curvature f32 cannot hold.
+                if pp[row] > f64::from(f32::MIN_POSITIVE) {
                     batch.cg_breakdowns[row] += 1;
                     step[row] = if iteration == 0 { 1.0 } else { 0.0 };
                 }
@@ -84,10 +85,17 @@ pub(super) fn pull_back(
         stop_solved(batch, &r, limit.rms, &mut active)?;
         s = apply_each(&precondition, &r);
         let rs_next = dot(&r, &s);
-        p = (0..p.len()).map(|g| &s[g] + &p[g] * (&rs_next[g] / &rs[g])).collect();
+        p = (0..p.len()).map(|g| &s[g] + &p[g] * ratio(&rs_next[g], &rs[g])).collect();
         rs = rs_next;
     }
     Ok(result)
+}
+
+/// a / b, and 0 where b is zero: a solved row's next direction is its residual, zero. 0 / 0 would make the row NaN
+/// though it has stopped, since a step of zero times NaN is NaN.
+fn ratio(a: &Tensor, b: &Tensor) -> Tensor {
+    let none = b.eq(0.0);
+    (a / b.masked_fill(&none, 1.0)).masked_fill(&none, 0.0)
 }
 
 /// Stops the rows whose residual is small enough.
@@ -129,4 +137,100 @@ fn preconditioners(
 
 fn apply_each(preconditioners: &[Rc<Preconditioner>], vectors: &DataVectors) -> DataVectors {
     preconditioners.iter().zip(vectors).map(|(m, v)| m.apply(v)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+    use std::sync::Arc;
+
+    use ndarray::Array2;
+    use pellucid_exposure::{Exposure, ModelGrid, Psf};
+    use tch::Device;
+
+    use super::*;
+    use crate::likelihood::GaussianLikelihood;
+    use crate::sampler::{CPU_BATCH, Observer, Slot};
+    use crate::score::Denoiser;
+    use crate::score::analytic::GaussianField;
+    use crate::score::model_file::{Architecture, FORMAT, Metadata, PriorModel};
+    use crate::sde::Sde;
+
+    const SIDE: usize = 8;
+
+    struct Patient;
+
+    impl Observer for Patient {
+        fn step(&mut self, _: usize, _: usize) -> ControlFlow<()> {
+            ControlFlow::Continue(())
+        }
+    }
+
+    fn field() -> PriorModel {
+        let shape = [SIDE as i64, SIDE as i64];
+        let full = |v: f64| Tensor::full(shape, v, (Kind::Double, Device::Cpu));
+        let field = GaussianField::new(&full(0.0), &full(1.0), Device::Cpu).expect("a field");
+        let metadata = Metadata {
+            format: FORMAT,
+            kind: "prior".into(),
+            architecture: Architecture::GaussianField {},
+            sde: Sde::Ve { sigma_min: 0.002, sigma_max: 50.0 },
+            image_size: [SIDE, SIDE],
+            channels: 1,
+            pixel_scale_arcsec: 0.1,
+            flux_convention: "surface_brightness".into(),
+            flux_scale: None,
+            licence: "MIT".into(),
+            trained_on: "closed form".into(),
+            training_steps: 0,
+            training_images: 0,
+        };
+        PriorModel { metadata, denoiser: Box::new(field), sha256: String::new(), path: "".into() }
+    }
+
+    fn likelihood(denoiser: &dyn Denoiser) -> Rc<GaussianLikelihood> {
+        let grid = ModelGrid::new(SIDE, SIDE, 10.0, -20.0, 0.1).expect("a grid");
+        let shape = (SIDE, SIDE);
+        let pixels = Array2::from_shape_fn(shape, |(y, x)| ((3 * y + 5 * x) % 7) as f64);
+        let (variance, good) = (Array2::ones(shape), Array2::from_elem(shape, true));
+        let psf = Arc::new(Psf::new(Array2::ones((1, 1)), 1, false).expect("a PSF"));
+        let wcs = Arc::new(grid.clone());
+        let exposure = Exposure::new("e", pixels, variance, good, wcs, psf).expect("an exposure");
+        let exposures = [Arc::new(exposure)];
+        let built = GaussianLikelihood::new(&exposures, &grid, denoiser, 1.0, Device::Cpu);
+        Rc::new(built.expect("a likelihood"))
+    }
+
+    /// Row 0 has nothing left to solve, row 1 so little that its curvature is zero in f32, the others go on.
+    #[test]
+    fn a_solved_row_stops_without_nan_or_breakdown() {
+        let model = field();
+        let likelihood = likelihood(&*model.denoiser);
+        let slot = |sample| Slot { likelihood: likelihood.clone().into(), seed: 1, sample };
+        let slots: Vec<Slot> = (0..CPU_BATCH as u64).map(slot).collect();
+        let mut observer = Patient;
+        let mut batch = Batch::new(&model, &slots, &mut observer);
+        let size = [CPU_BATCH as i64, 1, SIDE as i64, SIDE as i64];
+        let start = Tensor::full(size, 0.5, (Kind::Float, Device::Cpu));
+        let r = batch.residual(&start);
+        let _ = r[0].get(0).fill_(0.0);
+        let _ = r[0].get(1).fill_(1e-24);
+        let left = r[0].copy();
+        let limit = Limit { iterations: 6, rms: 0.0 };
+        let levels = vec![1.3; CPU_BATCH];
+        let solved =
+            pull_back(&mut batch, &start, r, |u| u * 1.3 * 1.3, &levels, limit).expect("solved");
+        assert_eq!(solved.isfinite().all().int64_value(&[]), 1, "{solved:?}");
+        assert_eq!(batch.cg_breakdowns, vec![0; CPU_BATCH]);
+        let moved = (&solved - &start).abs().flatten(1, 3);
+        let moved =
+            Vec::<f64>::try_from(moved.amax([1i64].as_slice(), false).to_kind(Kind::Double));
+        let moved = moved.expect("a number a row");
+        assert!(moved[0] == 0.0 && moved[1] < 1e-6 && moved[2] > 0.1, "{moved:?}");
+        // The others have (1 + W C W^T) u = r: data of unit noise, A = 1.
+        let s2 = &likelihood.s2 * (1.3 * 1.3) + 1.0;
+        let exact = batch.adjoint(&vec![&left / &s2]) * (1.3 * 1.3) + &start;
+        let error = (exact - &solved).narrow(0, 2, 6).abs().max().double_value(&[]);
+        assert!(error < 1e-5, "{error}");
+    }
 }

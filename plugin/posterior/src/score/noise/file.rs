@@ -12,6 +12,7 @@ use super::NoiseScore;
 use super::learned::{Estimate, LearnedNoise, Limits};
 use super::net::NoiseNetConfig;
 use super::reference::NoiseReference;
+use super::rows::ForwardRows;
 use super::stationary::Autocovariance;
 use crate::error::PosteriorError;
 use crate::score::model_file::{
@@ -25,6 +26,11 @@ const SCALE_TOLERANCE: f64 = 0.02;
 const TIME_TOLERANCE: f64 = 0.1;
 /// Largest ||A A^T - K K^T|| / ||K K^T|| over the lags of the kernel.
 pub const KERNEL_TOLERANCE: f64 = 0.1;
+
+/// Factor by which the errors of an exposure's faint pixels may differ from the noise model's core: beyond it the
+/// noise is not the one of training. Errors of real exposures, of a slightly other sky or made by a drizzle, are off by
+/// less; twice the exposure time makes 1.4.
+pub const ERROR_TOLERANCE: f64 = 1.5;
 
 /// What a noise model says of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -112,6 +118,8 @@ impl std::fmt::Debug for NoiseModel {
 pub struct NoiseUse<'a> {
     /// INSTRUME; none where the host does not know: then it is not compared.
     pub instrument: Option<&'a str>,
+    /// DETECTOR, likewise.
+    pub detector: Option<&'a str>,
     /// FILTER, likewise.
     pub filter: Option<&'a str>,
     /// Pixel scale of the exposure.
@@ -122,8 +130,10 @@ pub struct NoiseUse<'a> {
     pub flux_convention: &'a str,
     /// Exposure time, seconds; none where the host does not know.
     pub exposure_time_s: Option<f64>,
-    /// Its A A^T, see [`Autocovariance::forward`].
-    pub forward: &'a Autocovariance,
+    /// Standard deviation, e-/s, that the exposure gives its faint pixels; none where it says nothing.
+    pub faint_error_e_per_s: Option<f64>,
+    /// Its A A^T.
+    pub forward: &'a ForwardRows,
     /// Largest level sigma / mu that the sampler will ask for, e-/s.
     pub largest_level_e_per_s: f64,
 }
@@ -133,6 +143,12 @@ pub struct NoiseUse<'a> {
 pub struct NoiseDoubts {
     /// The exposure time lies outside of the range of training.
     pub exposure_time: bool,
+    /// The exposure's errors differ from the noise of training by more than [`ERROR_TOLERANCE`].
+    pub error_level: bool,
+    /// The exposure does not show enough of its A A^T to compare it.
+    pub forward_unseen: bool,
+    /// The model is for something else, and the job accepted that.
+    pub accepted_mismatch: bool,
 }
 
 impl NoiseModel {
@@ -159,7 +175,9 @@ impl NoiseModel {
     /// Whether the model is for this exposure.
     ///
     /// A A^T may differ from the model's by [`KERNEL_TOLERANCE`], pixel scales by 2 %, exposure times from their
-    /// range by 10 %; what lies beyond that last range is a doubt and no error.
+    /// range by 10 %, the errors of faint pixels by [`ERROR_TOLERANCE`]; what lies beyond these last two is a doubt and
+    /// no error: a residual will show it, and errors of exposures are often wrong themselves. An A A^T that the exposure
+    /// does not show is a doubt, too.
     ///
     /// # Errors
     /// [`PosteriorError::Config`] naming the first difference, what the model needs and what it got.
@@ -171,6 +189,7 @@ impl NoiseModel {
         };
         let names = [
             ("instrument", &m.instrument, wanted.instrument),
+            ("detector", &m.detector, wanted.detector),
             ("filter", &m.filter, wanted.filter),
         ];
         for (what, need, got) in names {
@@ -201,9 +220,10 @@ impl NoiseModel {
         if !covered {
             return fail("largest noise level, e-/s", format!("0 to {need}"), got.to_string());
         }
-        let difference = self.forward.relative_difference(wanted.forward);
-        let same = difference <= KERNEL_TOLERANCE;
-        if !same {
+        let difference = wanted.forward.difference(&self.forward);
+        if let Some(difference) = difference
+            && (difference > KERNEL_TOLERANCE || difference.is_nan())
+        {
             let need = format!("A A^T within {KERNEL_TOLERANCE} of that of training");
             return fail(
                 "PSF and model pixel scale",
@@ -215,7 +235,16 @@ impl NoiseModel {
             time < a / (1.0 + TIME_TOLERANCE) || time > b * (1.0 + TIME_TOLERANCE)
         };
         let times = m.exposure_time_s.zip(wanted.exposure_time_s);
-        Ok(NoiseDoubts { exposure_time: times.is_some_and(|(range, time)| outside(range, time)) })
+        let off = |sigma: f64| {
+            let ratio = sigma / m.core_sigma_e_per_s;
+            !(1.0 / ERROR_TOLERANCE..=ERROR_TOLERANCE).contains(&ratio)
+        };
+        Ok(NoiseDoubts {
+            exposure_time: times.is_some_and(|(range, time)| outside(range, time)),
+            error_level: wanted.faint_error_e_per_s.is_some_and(off),
+            forward_unseen: difference.is_none(),
+            accepted_mismatch: false,
+        })
     }
 }
 

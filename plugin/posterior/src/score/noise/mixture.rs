@@ -70,6 +70,10 @@ impl NoiseScore for MixtureNoise {
         let heavier = |a: &&(f64, f64), b: &&(f64, f64)| a.0.total_cmp(&b.0);
         self.components.iter().max_by(heavier).expect("because there is a component").1
     }
+
+    fn reach_px(&self) -> usize {
+        0
+    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,9 @@ pub mod learned;
 mod mixture;
 pub mod net;
 pub mod reference;
+pub mod rows;
 pub mod stationary;
+pub(crate) mod window;
 
 pub use mixture::MixtureNoise;
 
@@ -33,4 +35,7 @@ pub trait NoiseScore {
     /// Standard deviation of the core of the noise, outliers left out, e-/s: the scale on which the score
     /// varies.
     fn core_sigma(&self) -> f64;
+
+    /// Pixels beyond which the score does not depend on the image, or too little to matter.
+    fn reach_px(&self) -> usize;
 }

@@ -55,6 +55,18 @@ impl NoiseNetConfig {
         Ok(())
     }
 
+    /// Pixels to each side that the answer at a pixel can depend on: 36 for the shipped sizes.
+    pub fn reach_px(&self) -> usize {
+        let blocks = usize::try_from(self.blocks).unwrap_or(0);
+        let of_level = |level: usize| {
+            // Two convolutions a block, down and up; the one that halves; one of two pixels when doubled.
+            let pixel = 1 << level;
+            4 * blocks * pixel + if level > 0 { pixel } else { 0 }
+        };
+        // Stem and output.
+        2 + (0..self.widths.len()).map(of_level).sum::<usize>()
+    }
+
     /// Names and shapes of all parameters. The output starts at zero: an untrained net leaves the base alone.
     pub fn layout(&self) -> Vec<Layout> {
         let mut l = LayoutBuilder::default();
@@ -142,5 +154,45 @@ impl Net<'_> {
         let film = film.chunk(2, 1);
         let h = h * (&film[0] + 1.0) + &film[1];
         x + self.p.conv(&format!("{name}.conv1"), &h.silu(), 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    /// Exactly: what lies further away changes nothing, and nearer something does.
+    #[test]
+    fn the_net_sees_as_far_as_it_says() {
+        let config = NoiseNetConfig::default();
+        assert_eq!(config.reach_px(), 36);
+        for config in [config, NoiseNetConfig { widths: vec![4, 4], blocks: 2, embedding: 4 }] {
+            let mut weights = Parameters::initialise(&config.layout(), 3);
+            let names: Vec<String> = weights.iter().map(|(name, _)| name.to_owned()).collect();
+            for name in names.iter().filter(|name| name.ends_with("weight")) {
+                let shape = weights.get(name).size();
+                let ones = Tensor::ones(&shape[..], (Kind::Float, Device::Cpu));
+                let scale = shape[1..].iter().product::<i64>() as f64;
+                weights.insert(name, ones / scale);
+            }
+            let reach = config.reach_px() as i64;
+            let levels = Tensor::zeros([1, LEVELS], (Kind::Float, Device::Cpu));
+            let at = |image: &Tensor| forward(&config, &weights, image, &levels);
+            let n = 4 * (2 * reach + 17) / 4;
+            let dark = Tensor::zeros([1, INPUTS, 16, n], (Kind::Float, Device::Cpu));
+            let plain = at(&dark);
+            let mut furthest = 0;
+            for phase in 0..4 {
+                let x = n / 2 + phase;
+                let lit = dark.copy();
+                let _ = lit.narrow(3, x, 1).fill_(1e3);
+                let changed = (at(&lit) - &plain).abs().amax([0i64, 1].as_slice(), false);
+                let changed = Vec::<f32>::try_from(changed).expect("a row");
+                let seen = (0..n).filter(|&k| changed[k as usize] > 0.0);
+                furthest = seen.map(|k| (k - x).abs()).max().unwrap_or(0).max(furthest);
+            }
+            assert!(furthest <= reach && furthest >= reach - 6, "{furthest} of {reach}");
+        }
     }
 }

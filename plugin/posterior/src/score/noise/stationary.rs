@@ -15,13 +15,11 @@ use std::sync::Arc;
 use pellucid_exposure::{Exposure, ModelGrid};
 use tch::{Device, Kind, Tensor};
 
+use super::rows::ForwardRows;
 use crate::error::PosteriorError;
-use crate::forward_model::ForwardModel;
 
 /// Smallest value of a spectrum relative to its largest: a covariance cut to a few lags has negative ones.
 const FLOOR: f64 = 1e-6;
-/// Sides of the block of central pixels whose rows of A A^T are averaged, over the phases of the two grids.
-const BLOCK: i64 = 4;
 
 /// A stationary covariance by its values at small lags, zero beyond.
 #[derive(Debug)]
@@ -58,45 +56,16 @@ impl Autocovariance {
         Ok(Self { lags })
     }
 
-    /// A A^T of one exposure as a stationary covariance: the mean over central pixels of its rows, cut to
-    /// `half` data pixels either side.
-    ///
-    /// For one pixel this is A applied to a row of A, one transposed and one plain product. The paper
-    /// takes |F k|^2 with k the central column of A instead (Adam et al. 2023, eq. 16 and figure 5); where the model
-    /// has the data's pixels the two agree, elsewhere A A^T alone is what the noise is perturbed by.
+    /// A A^T of one exposure as a stationary covariance, cut to `half` data pixels either side: see [`ForwardRows`].
     ///
     /// # Errors
-    /// Of [`ForwardModel::new`], and of [`Autocovariance::new`] when the exposure sees nothing of the model.
+    /// Of [`ForwardRows::new`] and [`ForwardRows::complete`]: the exposure must show all of it.
     pub fn forward(
         exposure: &Arc<Exposure>,
         grid: &ModelGrid,
         half: usize,
     ) -> Result<Self, PosteriorError> {
-        let model =
-            ForwardModel::new(std::slice::from_ref(exposure), grid, Kind::Double, Device::Cpu)?;
-        let [ny, nx] = model.exposures()[0].shape();
-        // The data pixel nearest to the middle of the model.
-        let [ra, dec] = [grid.ra_deg, grid.dec_deg];
-        let [x, y] = exposure.wcs.sky_to_pixel(&[[ra, dec]])?[0].map(|c| c.round() as i64);
-        let half = half as i64;
-        let shifts: Vec<[i64; 2]> =
-            (0..BLOCK * BLOCK).map(|k| [k / BLOCK - BLOCK / 2, k % BLOCK - BLOCK / 2]).collect();
-        let mut sum = Tensor::zeros([2 * half + 1, 2 * half + 1], (Kind::Double, Device::Cpu));
-        let mut count = 0.0;
-        for [dy, dx] in shifts {
-            let (py, px) = (y + dy, x + dx);
-            if !(0..ny).contains(&py) || !(0..nx).contains(&px) {
-                continue;
-            }
-            let point = Tensor::zeros([1, ny, nx], (Kind::Double, Device::Cpu));
-            let _ = point.get(0).get(py).get(px).fill_(1.0);
-            let row = model.apply(&model.adjoint(&[point])?)?.swap_remove(0);
-            let padded = row.constant_pad_nd([half, half, half, half]).squeeze_dim(0);
-            sum += padded.narrow(0, py, 2 * half + 1).narrow(1, px, 2 * half + 1);
-            count += 1.0;
-        }
-        let mean = sum / f64::max(count, 1.0);
-        Self::new("A A^T", &((&mean + mean.flip([0, 1])) / 2.0))
+        ForwardRows::new(exposure, grid, half)?.complete()
     }
 
     /// Its values, [2 m + 1, 2 n + 1] f64.
