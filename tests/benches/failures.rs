@@ -108,7 +108,9 @@ fn on_request(report: &mut Report, engine: &Engine<'_>) {
     told(report, "killed worker, next job", (&host, PELLUCID_E_DEVICE), |e| {
         submit(&host, engine, 1, "{}", e).0
     });
-    [panicking, next, deadly, other].map(|job| slot!(host.api, job_release(job)));
+    for job in [panicking, next, deadly, other] {
+        slot!(host.api, job_release(job));
+    }
 }
 
 unsafe extern "C" fn refuse(_: *mut c_void, _: usize, _: *const f64, _: *mut f64) -> i32 {
