@@ -99,7 +99,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     };
     let folder = release_dir().with_file_name("dist");
-    let packages = timed("pack", || pack(&libtorch, &built, &folder, Compression::Xz))?.0;
+    let release = Release::new()?;
+    let packages = timed("pack", || pack(&release, &libtorch, &built, &folder, Compression::Xz))?.0;
     timed("verify", || verify::packages(&packages, &folder.join("verify")))?;
     for package in packages.files() {
         let size = package.metadata().map_err(Error::io("read", package))?.len();
@@ -112,14 +113,18 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 pub(crate) fn check(libtorch: &Libtorch, built: &Path) -> Result<()> {
     let folder = release_dir().with_file_name(format!("dist-check-{}", std::process::id()));
     let again = folder.join("again");
-    let verified = timed("pack", || pack(libtorch, built, &folder, Compression::None)).and_then(
-        |(packages, _)| {
+    // Of one moment: a commit between the two would make two releases.
+    let release = Release::new()?;
+    let verified = timed("pack", || pack(&release, libtorch, built, &folder, Compression::None))
+        .and_then(|(packages, _)| {
             timed("pack again", || {
-                verify::same(&packages, &pack(libtorch, built, &again, Compression::None)?)
+                verify::same(
+                    &packages,
+                    &pack(&release, libtorch, built, &again, Compression::None)?,
+                )
             })?;
             timed("verify", || verify::packages(&packages, &folder))
-        },
-    );
+        });
     fs::remove_dir_all(&folder).map_err(Error::io("remove", &folder))?;
     verified.map(drop)
 }
@@ -130,17 +135,17 @@ fn build_for_others() -> PathBuf {
 }
 
 fn pack(
+    release: &Release,
     libtorch: &Libtorch,
     built: &Path,
     folder: &Path,
     compression: Compression,
 ) -> Result<pack::Packages> {
-    let release = Release::new()?;
     if folder.exists() {
         fs::remove_dir_all(folder).map_err(Error::io("remove", folder))?;
     }
     let tree = folder.join(format!("pellucid-{}-x86_64-linux", release.version));
-    stage::tree(&release, libtorch, built, &tree)?;
+    stage::tree(release, libtorch, built, &tree)?;
     let named = paths::named(&tree)?;
     // A build for tests has them.
     if built.starts_with(build_for_others()) && !named.is_empty() {
@@ -150,5 +155,5 @@ fn pack(
     if compression == Compression::Xz {
         named.iter().for_each(|named| eprintln!("dist: {named}"));
     }
-    pack::packages(&release, &tree, compression)
+    pack::packages(release, &tree, compression)
 }
