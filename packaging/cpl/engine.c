@@ -11,10 +11,10 @@
 #include "failure.h"
 #include "json.h"
 
-/* Where the engine is if neither parameter nor environment says so: a name for the loader to look up, or a
- * path, which may begin with $ORIGIN, the recipe's own folder. */
+/* Where the engine is if neither parameter nor environment says so: where an installation keeps it beside the
+ * recipe's own folder ($ORIGIN), whatever its prefix, else where the loader looks for libraries. */
 #ifndef PELLUCID_ENGINE
-#define PELLUCID_ENGINE PELLUCID_SONAME
+#define PELLUCID_ENGINE "$ORIGIN/../../../" PELLUCID_SONAME
 #endif
 
 #define WAIT_MS 200
@@ -59,7 +59,7 @@ static void forward_log(void *ctx, int32_t level, const char *target, const char
 
 cpl_error_code engine_load(engine *engine, const options *chosen) {
   const char *environment = getenv("PELLUCID_PLUGIN");
-  const char *path = PELLUCID_ENGINE, *from = "built-in path; set engine or PELLUCID_PLUGIN";
+  const char *path = PELLUCID_ENGINE, *from = "built-in paths; set engine or PELLUCID_PLUGIN";
   pellucid_get_api_fn get_api;
   uint32_t range[2] = {0, 0};
   void *library, *symbol;
@@ -71,6 +71,11 @@ cpl_error_code engine_load(engine *engine, const options *chosen) {
     from = "PELLUCID_PLUGIN";
   }
   library = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  if (library == NULL && strcmp(path, PELLUCID_ENGINE) == 0) {
+    cpl_msg_debug(cpl_func, "%s", dlerror());
+    path = PELLUCID_SONAME;
+    library = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  }
   if (library == NULL) return FAIL(CPL_ERROR_FILE_NOT_FOUND, "engine (%s): %s", from, dlerror());
   symbol = dlsym(library, PELLUCID_GET_API);
   if (symbol == NULL) {

@@ -7,6 +7,7 @@
 #include "sky.h"
 
 #define RECIPE "pellucid_sample"
+#define PELLUCID_VERSION "0.1.0"
 
 typedef enum { SKY_NONE, SKY_HEADER, SKY_VALUE } sky_kind;
 

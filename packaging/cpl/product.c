@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "failure.h"
-#include "json.h"
 #include "posterior.h"
+#include "provenance.h"
 #include "quality.h"
 #include "tables.h"
 
@@ -18,6 +18,7 @@ typedef struct {
   const posterior *posterior;
   cpl_frameset *frames;
   const cpl_parameterlist *parameters;
+  provenance provenance;
   cpl_propertylist *common; /* quality and provenance */
 } product_set;
 
@@ -26,25 +27,13 @@ static void set_text(cpl_propertylist *list, const char *key, const char *value,
   cpl_propertylist_set_comment(list, key, comment);
 }
 
-static void describe(product_set *set) {
-  const session *session = set->session;
-  const char *record = json_get(set->posterior->diagnostics, "provenance");
-  char *device = json_text(json_get(record, "device"));
-  char *hash = json_text(json_get(json_get(record, "prior"), "sha256"));
-  char *noise_hash = json_text(json_get(json_get(record, "likelihood"), "sha256"));
-  char seed[16];
-  quality_append(set->common, session, set->posterior->diagnostics, set->posterior->fluxes);
-  set_text(set->common, "PLUGIN", session->engine.api->version_string(), "engine");
-  set_text(set->common, "PRIOR", session->prior, "prior");
-  if (hash != NULL) set_text(set->common, "PRIORSHA", hash, "SHA-256");
-  set_text(set->common, "NOISE", session->noise, "noise model");
-  if (noise_hash != NULL) set_text(set->common, "NOISESHA", noise_hash, "SHA-256");
-  snprintf(seed, sizeof seed, "%d", session->chosen.seed);
-  set_text(set->common, "SEED", seed, "seed of the samples");
-  set_text(set->common, "DEVICE", device != NULL ? device : session->chosen.device, "where the sampler ran");
-  cpl_free(device);
-  cpl_free(hash);
-  cpl_free(noise_hash);
+static cpl_error_code describe(product_set *set) {
+  const posterior *posterior = set->posterior;
+  TRY(provenance_collect(&set->provenance, set->session));
+  set->common = cpl_propertylist_new();
+  quality_append(set->common, set->session, posterior->diagnostics, posterior->fluxes);
+  provenance_append(&set->provenance, set->common, set->session, posterior->diagnostics);
+  return cpl_error_get_code();
 }
 
 /* The header of a product. */
@@ -124,7 +113,7 @@ static cpl_error_code save_exposure(const product_set *set, size_t k) {
 static cpl_error_code save_tables(const product_set *set) {
   static const char *const names[3] = {"DIAGNOSTICS", "EXPOSURES", "PROVENANCE"};
   cpl_table *const tables[3] = {tables_diagnostics(set->session, set->posterior->diagnostics),
-                                tables_exposures(set->session, set->posterior->diagnostics),
+                                tables_exposures(set->session, &set->provenance, set->posterior->diagnostics),
                                 tables_provenance(set->session, set->posterior->diagnostics)};
   cpl_propertylist *list = header_of(set, "DIAGNOSTICS", 0), *extension = cpl_propertylist_new();
   const char *file = RECIPE "_diagnostics.fits";
@@ -150,6 +139,19 @@ static cpl_error_code save_all(const product_set *set) {
   return save_tables(set);
 }
 
+/* Completes all that was written. */
+static cpl_error_code seal(const product_set *set) {
+  const cpl_frameset *frames = set->frames;
+  const cpl_size n = cpl_frameset_get_size(frames);
+  cpl_size k;
+  for (k = 0; k < n; ++k) {
+    const cpl_frame *frame = cpl_frameset_get_position_const(frames, k);
+    if (cpl_frame_get_group(frame) != CPL_FRAME_GROUP_PRODUCT) continue;
+    TRY(provenance_seal(cpl_frame_get_filename(frame), set->session, set->posterior->diagnostics));
+  }
+  return CPL_ERROR_NONE;
+}
+
 /* Removes what was written before a failure. */
 static void withdraw(cpl_frameset *frames) {
   cpl_size k = cpl_frameset_get_size(frames);
@@ -173,13 +175,14 @@ cpl_error_code product_save(const session *session, cpl_frameset *frames, const 
   set.parameters = parameters;
   /* All of it first: a host that is killed leaves nothing behind but in the instant of writing. */
   code = posterior_collect(&posterior, session);
+  if (code == CPL_ERROR_NONE) code = describe(&set);
   if (code == CPL_ERROR_NONE) {
-    set.common = cpl_propertylist_new();
-    describe(&set);
     code = save_all(&set);
+    if (code == CPL_ERROR_NONE) code = seal(&set);
     if (code != CPL_ERROR_NONE) withdraw(frames);
   }
   cpl_propertylist_delete(set.common);
+  provenance_free(&set.provenance);
   posterior_free(&posterior, session);
   return code;
 }

@@ -4,8 +4,6 @@
 
 #include "session.h"
 
-#define PELLUCID_VERSION "0.1.0"
-
 /* Writes all products of a finished session and adds their frames to the set; after a failure none is left. */
 cpl_error_code product_save(const session *session, cpl_frameset *frames, const cpl_parameterlist *parameters);
 

@@ -48,8 +48,10 @@ cpl_table *tables_diagnostics(const session *session, const char *diagnostics) {
   return table;
 }
 
-cpl_table *tables_exposures(const session *session, const char *diagnostics) {
-  static const char *const texts[6] = {"ID", "FLAGS", "SOURCE", "PIXELS_SHA256", "PSF", "PSF_SHA256"};
+cpl_table *tables_exposures(const session *session, const provenance *provenance, const char *diagnostics) {
+  /* Of the files, and of what the engine was given of them. */
+  static const char *const texts[8] = {"ID",  "FLAGS",      "SOURCE", "SOURCE_SHA256", "PIXELS_SHA256",
+                                       "PSF", "PSF_SHA256", "KERNEL_SHA256"};
   static const char *const reals[4][2] = {{"CHI2_MEAN_REDUCED", "chi2_mean_reduced"},
                                           {"EFFECTIVE_PARAMETERS", "effective_parameters"},
                                           {"PPP", "ppp"},
@@ -57,7 +59,7 @@ cpl_table *tables_exposures(const session *session, const char *diagnostics) {
   const char *records = json_get(json_get(diagnostics, "provenance"), "exposures");
   cpl_table *table = cpl_table_new((cpl_size)session->n);
   size_t k, c;
-  for (c = 0; c < 6; ++c) cpl_table_new_column(table, texts[c], CPL_TYPE_STRING);
+  for (c = 0; c < 8; ++c) cpl_table_new_column(table, texts[c], CPL_TYPE_STRING);
   cpl_table_new_column(table, "DOF", CPL_TYPE_INT);
   cpl_table_new_column(table, "CHI2_DOF", CPL_TYPE_DOUBLE);
   for (c = 0; c < 4; ++c) cpl_table_new_column(table, reals[c][0], CPL_TYPE_DOUBLE);
@@ -73,8 +75,10 @@ cpl_table *tables_exposures(const session *session, const char *diagnostics) {
     cpl_table_set_string(table, "FLAGS", row, flags);
     cpl_table_set_string(table, "SOURCE", row, session->files[k].file.path);
     cpl_table_set_string(table, "PSF", row, session_psf(session, k)->path);
+    cpl_table_set_string(table, "SOURCE_SHA256", row, provenance->sources[k]);
+    cpl_table_set_string(table, "PSF_SHA256", row, provenance->psfs[k]);
     set_hash(table, "PIXELS_SHA256", k, json_get(record, "sha256"));
-    set_hash(table, "PSF_SHA256", k, json_get(record, "psf_sha256"));
+    set_hash(table, "KERNEL_SHA256", k, json_get(record, "psf_sha256"));
     set_count(table, "DOF", k, dof);
     cpl_table_set_double(table, "CHI2_DOF", row, quality_quantile_of(json_get(fit, "chi2"), 0.5) / dof);
     for (c = 0; c < 4; ++c) {
@@ -89,12 +93,12 @@ cpl_table *tables_provenance(const session *session, const char *diagnostics) {
   static const char *const names[] = {"ENGINE", "PRIOR", "NOISE", "NOISE_CORRELATION", "OPTIONS", "RECORD"};
   const char *record = json_get(diagnostics, "provenance");
   /* With the hashes of all that the engine was given. */
-  char *own = json_value_copy(record);
+  char *own = json_value_copy(record), *config = provenance_config(session);
   const char *const values[] = {session->engine.api->version_string(),
                                 session->prior,
                                 session->noise,
                                 session->correlation.path != NULL ? session->correlation.path : "-",
-                                session->job_options,
+                                config,
                                 own};
   cpl_table *table = cpl_table_new(6);
   cpl_size k;
@@ -104,6 +108,7 @@ cpl_table *tables_provenance(const session *session, const char *diagnostics) {
     cpl_table_set_string(table, "KEY", k, names[k]);
     cpl_table_set_string(table, "VALUE", k, values[k]);
   }
+  cpl_free(config);
   cpl_free(own);
   return table;
 }

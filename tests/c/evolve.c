@@ -24,9 +24,9 @@ static void check(int condition, const char *what) {
   }
 }
 
-static void must(pellucid_status status, pellucid_error *error, const char *what) {
-  if (status != PELLUCID_OK) fprintf(stderr, "%s\n", api->error_message(error));
-  check(status == PELLUCID_OK && error == NULL, what);
+static void must(pellucid_status status, pellucid_error **error, const char *what) {
+  if (status != PELLUCID_OK) fprintf(stderr, "%s\n", api->error_message(*error));
+  check(status == PELLUCID_OK && *error == NULL, what);
 }
 
 /* What lies behind a struct: not the plugin's to read or write. */
@@ -51,16 +51,16 @@ static void must(pellucid_status status, pellucid_error *error, const char *what
     error = NULL;                                                               \
     check(told == NULL, "no stray error");                                      \
     name.it.from_the_future = 0;                                                \
-    must((call), error, #call);                                                 \
+    must((call), &error, #call);                                                \
     INTACT(name);                                                               \
   } while (0)
 #define KEEPS(name) check(name.it.from_the_future == 42, #name ": an unknown output is left alone")
 #define MARK(name) name.it.from_the_future = 42
 #else
-#define TRY(name, call)         \
-  do {                          \
-    must((call), error, #call); \
-    INTACT(name);               \
+#define TRY(name, call)          \
+  do {                           \
+    must((call), &error, #call); \
+    INTACT(name);                \
   } while (0)
 #define KEEPS(name) (void)0
 #define MARK(name) (void)0
@@ -139,14 +139,14 @@ int main(int argc, char **argv) {
 
   n = 1;
   MARK(device);
-  must(api->devices(&device.it, &n, &error), error, "devices");
+  must(api->devices(&device.it, &n, &error), &error, "devices");
   check(n >= 1 && device.it.kind == PELLUCID_DEVICE_CPU, "the CPU is a device");
   KEEPS(device);
   INTACT(device);
   sprintf(config, "{\"device\": \"cpu\", \"threads\": 1, \"model_dirs\": [\"%.3000s\"]}", argv[3]);
   TRY(host, api->engine_create(config, &host.it, &engine, &error));
   MARK(memory);
-  must(api->engine_memory(engine, &memory.it, &error), error, "engine_memory");
+  must(api->engine_memory(engine, &memory.it, &error), &error, "engine_memory");
   KEEPS(memory);
   INTACT(memory);
 
@@ -193,14 +193,14 @@ int main(int argc, char **argv) {
   TRY(wanted, api->job_estimate(engine, &wanted.it, &memory.it, &error));
   KEEPS(memory);
   TRY(wanted, api->job_submit(engine, &wanted.it, &job, &error));
-  must(api->job_wait(job, -1, &error), error, "job_wait");
+  must(api->job_wait(job, -1, &error), &error, "job_wait");
   MARK(progress);
-  must(api->job_poll(job, &progress.it, &error), error, "job_poll");
+  must(api->job_poll(job, &progress.it, &error), &error, "job_poll");
   check(progress.it.state == PELLUCID_JOB_DONE, "the job is done");
   KEEPS(progress);
   INTACT(progress);
-  must(api->job_result(job, &result, &error), error, "job_result");
-  must(api->result_samples(result, 0, -1, &out.it, &error), error, "result_samples");
+  must(api->job_result(job, &result, &error), &error, "job_result");
+  must(api->result_samples(result, 0, -1, &out.it, &error), &error, "result_samples");
   check(out.it.ndim == 4 && out.it.shape[0] == 2 && out.it.shape[3] == SIDE, "the samples");
   KEEPS(out);
   INTACT(out);

@@ -34,16 +34,17 @@ static void check(int condition, const char *what) {
   if (!condition) fail(what);
 }
 
-/* The pattern of every call: on failure the error says what, where and what to do. */
-static void must(pellucid_status status, pellucid_error *error, const char *what) {
+/* The pattern of every call: on failure the error says what, where and what to do. By its address,
+ * since C leaves open whether an argument is read before or after the call beside it. */
+static void must(pellucid_status status, pellucid_error **error, const char *what) {
   if (status == PELLUCID_OK) {
-    check(error == NULL, "no error object on success");
+    check(*error == NULL, "no error object on success");
     return;
   }
-  fprintf(stderr, "%s: %s: %s\n%s\n", what, api->status_name(status), api->error_message(error),
-          api->error_json(error));
-  check(api->error_code(error) == status, "the error carries the status");
-  api->error_release(error);
+  fprintf(stderr, "%s: %s: %s\n%s\n", what, api->status_name(status), api->error_message(*error),
+          api->error_json(*error));
+  check(api->error_code(*error) == status, "the error carries the status");
+  api->error_release(*error);
   fail(what);
 }
 
@@ -144,12 +145,12 @@ static void wait_for(pellucid_job *job) {
   while ((status = api->job_wait(job, 500, &error)) == PELLUCID_E_TIMEOUT) {
     api->error_release(error);
     error = NULL;
-    must(api->job_poll(job, &progress, &error), error, "job_poll");
+    must(api->job_poll(job, &progress, &error), &error, "job_poll");
     fprintf(stderr, "%3.0f %%, step %d of %d\n", 100.0 * progress.fraction, (int)progress.step,
             (int)progress.n_steps);
   }
-  must(status, error, "job_wait");
-  must(api->job_poll(job, &progress, &error), error, "job_poll");
+  must(status, &error, "job_wait");
+  must(api->job_poll(job, &progress, &error), &error, "job_poll");
   check(progress.state == PELLUCID_JOB_DONE && progress.samples_done == N_SAMPLES, "progress");
 }
 
@@ -169,14 +170,14 @@ static void tour(pellucid_engine *engine, float *kernel) {
   size_t n = 8, k;
   memset(devices, 0, sizeof devices);
   for (k = 0; k < n; ++k) devices[k].struct_size = sizeof devices[k];
-  must(api->devices(devices, &n, &error), error, "devices");
+  must(api->devices(devices, &n, &error), &error, "devices");
   check(n >= 1 && devices[0].kind == PELLUCID_DEVICE_CPU, "the CPU is a device");
   printf("device: %s\n", devices[0].name);
-  must(api->list_models(engine, &models, &error), error, "list_models");
+  must(api->list_models(engine, &models, &error), &error, "list_models");
   check(models[0] == '[', "models are a JSON array");
   memset(&memory, 0, sizeof memory);
   memory.struct_size = sizeof memory;
-  must(api->engine_memory(engine, &memory, &error), error, "engine_memory");
+  must(api->engine_memory(engine, &memory, &error), &error, "engine_memory");
   for (k = 0; k < 16; ++k) {
     xy[0] = 8.0 * (double)(k % 4) - 4.0;
     xy[1] = 8.0 * (double)(k / 4) - 4.0;
@@ -190,14 +191,14 @@ static void tour(pellucid_engine *engine, float *kernel) {
   radec.stride[0] = 64;
   radec.stride[1] = 16;
   radec.stride[2] = 8;
-  must(api->wcs_from_grid(engine, &radec, -4.0, -4.0, 8.0, &wcs, &error), error, "wcs_from_grid");
+  must(api->wcs_from_grid(engine, &radec, -4.0, -4.0, 8.0, &wcs, &error), &error, "wcs_from_grid");
   api->wcs_release(wcs);
   memset(&wcs_callback, 0, sizeof wcs_callback);
   wcs_callback.struct_size = sizeof wcs_callback;
   wcs_callback.pix2sky = tan_pix2sky;
   wcs_callback.ny = wcs_callback.nx = SIDE;
   wcs_callback.margin = 4;
-  must(api->wcs_from_callback(engine, &wcs_callback, &wcs, &error), error, "wcs_from_callback");
+  must(api->wcs_from_callback(engine, &wcs_callback, &wcs, &error), &error, "wcs_from_callback");
   api->wcs_release(wcs);
   memset(&psf_callback, 0, sizeof psf_callback);
   psf_callback.struct_size = sizeof psf_callback;
@@ -205,7 +206,7 @@ static void tour(pellucid_engine *engine, float *kernel) {
   psf_callback.ny = psf_callback.nx = PSF_SIDE;
   psf_callback.oversample = OVERSAMPLE;
   psf_callback.eval = eval_psf;
-  must(api->psf_from_callback(engine, &psf_callback, &psf, &error), error, "psf_from_callback");
+  must(api->psf_from_callback(engine, &psf_callback, &psf, &error), &error, "psf_from_callback");
   api->psf_release(psf);
   check(PELLUCID_HAS(api, psf_from_grid), "the plugin is of minor 1 at least");
   kernels.data = kernel;
@@ -215,7 +216,7 @@ static void tour(pellucid_engine *engine, float *kernel) {
   kernels.shape[2] = kernels.shape[3] = PSF_SIDE;
   kernels.stride[2] = PSF_SIDE * 4; /* the same kernel at all four nodes */
   kernels.stride[3] = 4;
-  must(api->psf_from_grid(engine, &kernels, corners, corners, OVERSAMPLE, 0, &psf, &error), error,
+  must(api->psf_from_grid(engine, &kernels, corners, corners, OVERSAMPLE, 0, &psf, &error), &error,
        "psf_from_grid");
   api->psf_release(psf);
   api->psf_release(NULL);
@@ -240,7 +241,7 @@ static pellucid_exposure *expose(pellucid_engine *engine, const char *id, const 
   desc.zero_point = 25.0;
   desc.wcs = wcs;
   desc.psf = psf;
-  must(api->exposure_create(engine, &desc, &exposure, &error), error, "exposure_create");
+  must(api->exposure_create(engine, &desc, &exposure, &error), &error, "exposure_create");
   return exposure;
 }
 
@@ -254,21 +255,21 @@ static void report(pellucid_result *result, int side, const float *truth) {
   double sum = 0.0, chi2 = 0.0, flux = 0.0;
   size_t len = 0;
   int k, n = 0;
-  must(api->result_samples(result, 0, -1, &array, &error), error, "result_samples");
+  must(api->result_samples(result, 0, -1, &array, &error), &error, "result_samples");
   check(array.ndim == 4 && array.shape[0] == N_SAMPLES && array.shape[2] == side, "sample shape");
   values = (const float *)array.data;
   for (k = 0; k < N_SAMPLES * side * side; ++k) sum += values[k];
   check(isfinite(sum), "samples are finite");
   array.release(&array);
   for (k = 0; k < 4; ++k) {
-    must(api->result_stat(result, stats[k], &array, &error), error, stats[k]);
+    must(api->result_stat(result, stats[k], &array, &error), &error, stats[k]);
     check(array.ndim == 3 && array.shape[1] == side, "shape of a statistic");
     array.release(&array);
   }
-  must(api->result_percentiles(result, q, 2, &array, &error), error, "result_percentiles");
+  must(api->result_percentiles(result, q, 2, &array, &error), &error, "result_percentiles");
   check(array.ndim == 4 && array.shape[0] == 2, "shape of percentiles");
   array.release(&array);
-  must(api->result_residuals(result, -1, 0, &array, &error), error, "result_residuals");
+  must(api->result_residuals(result, -1, 0, &array, &error), &error, "result_residuals");
   check(array.ndim == 2 && array.shape[0] == SIDE, "shape of residuals");
   values = (const float *)array.data;
   for (k = 0; k < SIDE * SIDE; ++k) {
@@ -278,9 +279,9 @@ static void report(pellucid_result *result, int side, const float *truth) {
     }
   }
   array.release(&array);
-  must(api->result_diagnostics(result, &json, &error), error, "result_diagnostics");
+  must(api->result_diagnostics(result, &json, &error), &error, "result_diagnostics");
   check(json[0] == '{' && strstr(json, "sample_errors") != NULL, "diagnostics");
-  must(api->result_header(result, &cards, &len, &error), error, "result_header");
+  must(api->result_header(result, &cards, &len, &error), &error, "result_header");
   check(len % 80 == 0 && strlen(cards) == len && strstr(cards, "RA---TAN") != NULL, "header");
   for (k = 0; k < side * side; ++k) flux += truth[k];
   printf("samples: %d of %d x %d, mean flux %.3f (truth %.3f)\n", N_SAMPLES, side, side,
@@ -338,7 +339,7 @@ int main(int argc, char **argv) {
   error = NULL;
   sprintf(config, "{\"device\": \"cpu\", \"log_level\": \"debug\", \"model_dirs\": [\"%.3000s\"]}",
           argc > 5 ? argv[5] : ".");
-  must(api->engine_create(config, &functions, &engine, &error), error, "engine_create");
+  must(api->engine_create(config, &functions, &engine, &error), &error, "engine_create");
 
   for (k = 0; k < PSF_SIDE * PSF_SIDE; ++k) {
     double dx = k % PSF_SIDE - PSF_SIDE / 2, dy = k / PSF_SIDE - PSF_SIDE / 2;
@@ -346,7 +347,7 @@ int main(int argc, char **argv) {
   }
   tour(engine, psf_values);
   kernel = describe(psf_values, PELLUCID_F32, 4, PSF_SIDE, PSF_SIDE);
-  must(api->psf_from_array(engine, &kernel, OVERSAMPLE, 0, &psf, &error), error, "psf_from_array");
+  must(api->psf_from_array(engine, &kernel, OVERSAMPLE, 0, &psf, &error), &error, "psf_from_array");
 
   side = atoi(argv[3]);
   check(side > 0 && side <= 1024, "MODEL_SIDE");
@@ -368,13 +369,13 @@ int main(int argc, char **argv) {
     pellucid_wcs *wcs = NULL;
     pellucid_exposure *blank;
     header(cards, k);
-    must(api->wcs_from_fits_header(engine, cards, 10 * 80, NULL, 0, &wcs, &error), error,
+    must(api->wcs_from_fits_header(engine, cards, 10 * 80, NULL, 0, &wcs, &error), &error,
          "wcs_from_fits_header");
     sprintf(id, "exposure-%d", k);
     blank = expose(engine, id, pixels, bits, wcs, psf);
     images[k] = empty();
-    must(ext->predict(engine, &blank, 1, RA, DEC, atof(argv[4]), &scene, &images[k], &error), error,
-         "predict");
+    must(ext->predict(engine, &blank, 1, RA, DEC, atof(argv[4]), &scene, &images[k], &error),
+         &error, "predict");
     check(images[k].shape[0] == SIDE && images[k].dtype == PELLUCID_F32, "shape of a prediction");
     for (x = 0; x < SIDE * SIDE; ++x) {
       pixels[x] = (float)(((const float *)images[k].data)[x] + SIGMA * gauss());
@@ -403,18 +404,18 @@ int main(int argc, char **argv) {
   desc.on_state = count_state;
   memset(&need, 0, sizeof need);
   need.struct_size = sizeof need;
-  must(api->job_estimate(engine, &desc, &need, &error), error, "job_estimate");
+  must(api->job_estimate(engine, &desc, &need, &error), &error, "job_estimate");
   check(need.results_held > 0, "a result takes memory");
-  must(api->job_submit(engine, &desc, &job, &error), error, "job_submit");
+  must(api->job_submit(engine, &desc, &job, &error), &error, "job_submit");
   desc.priority = -1;
   desc.user = NULL;
   desc.on_state = NULL;
-  must(api->job_submit(engine, &desc, &second, &error), error, "job_submit, again");
+  must(api->job_submit(engine, &desc, &second, &error), &error, "job_submit, again");
   for (k = 0; k < N_EXPOSURES; ++k) api->exposure_release(exposures[k]);
   check(api->job_cancel(second) == PELLUCID_OK, "job_cancel");
   wait_for(job);
   check(api->job_wait(second, -1, NULL) == PELLUCID_E_CANCELLED, "the second job is cancelled");
-  must(api->job_result(job, &result, &error), error, "job_result");
+  must(api->job_result(job, &result, &error), &error, "job_result");
   api->job_release(job);
   api->job_release(second);
   /* job_wait may return before the last call, which job_release then suppresses. */

@@ -9,3 +9,4 @@ mod library;
 mod memory;
 mod programs;
 mod python;
+mod sdk;

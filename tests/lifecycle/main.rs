@@ -365,3 +365,23 @@ fn releases_wait_for_calls_in_progress_or_leave_them_their_objects() {
         slot!(api, engine_memory(without_provenance_mut(engine), &mut sized(), e))
     });
 }
+
+#[test]
+fn a_worker_that_dies_fails_its_jobs_and_those_to_come() {
+    let host = Host::new("{}");
+    let (deadly, waiting) = (host.submit(r#"{"panic_in": "thread"}"#), host.submit("{}"));
+    for job in [deadly, waiting] {
+        let died = fails(host.api, PELLUCID_E_DEVICE, |e| slot!(host.api, job_wait(job, -1, e)));
+        assert!(died.contains("worker thread died"), "{died}");
+        fails(host.api, PELLUCID_E_DEVICE, |e| {
+            slot!(host.api, job_result(job, &mut null_mut(), e))
+        });
+        slot!(host.api, job_release(job));
+    }
+    let exposure = host.exposure();
+    let job = JobDesc::new(&[exposure], "{}");
+    fails(host.api, PELLUCID_E_DEVICE, |e| {
+        slot!(host.api, job_submit(host.engine, &job.desc, &mut null_mut(), e))
+    });
+    slot!(host.api, exposure_release(exposure));
+}

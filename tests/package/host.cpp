@@ -24,9 +24,10 @@ void must(bool condition, const std::string &what) {
   std::exit(1);
 }
 
-void must(pellucid_status status, pellucid_error *error, const std::string &what) {
+// By address: it is open whether an argument is read before or after the call beside it.
+void must(pellucid_status status, pellucid_error *const *error, const std::string &what) {
   if (status == PELLUCID_OK) return;
-  must(false, what + ": " + api->status_name(status) + ": " + api->error_message(error));
+  must(false, what + ": " + api->status_name(status) + ": " + api->error_message(*error));
 }
 
 template <class T>
@@ -101,7 +102,7 @@ double flux_seen(pellucid_engine *engine) {
   const std::string header = cards(side, scale_arcsec / 3600);
   pellucid_wcs *wcs = nullptr;
   must(api->wcs_from_fits_header(engine, header.data(), header.size(), nullptr, 0, &wcs, &error),
-       error, "wcs_from_fits_header");
+       &error, "wcs_from_fits_header");
   Owned<pellucid_wcs> own_wcs(wcs, api->wcs_release);
   std::vector<float> kernel(kernel_side * kernel_side);
   for (int k = 0; k < kernel_side * kernel_side; ++k) {
@@ -110,7 +111,7 @@ double flux_seen(pellucid_engine *engine) {
   }
   const auto kernel_view = view(kernel, PELLUCID_F32, kernel_side);
   pellucid_psf *psf = nullptr;
-  must(api->psf_from_array(engine, &kernel_view, 4, 0, &psf, &error), error, "psf_from_array");
+  must(api->psf_from_array(engine, &kernel_view, 4, 0, &psf, &error), &error, "psf_from_array");
   Owned<pellucid_psf> own_psf(psf, api->psf_release);
   const std::vector<float> blank(side * side, 0.0f), sigma(side * side, 1.0f);
   const auto sci = view(blank, PELLUCID_F32, side), err = view(sigma, PELLUCID_F32, side);
@@ -124,7 +125,7 @@ double flux_seen(pellucid_engine *engine) {
   desc.psf = psf;
   desc.flux_convention = PELLUCID_SURFACE_BRIGHTNESS;
   pellucid_exposure *exposure = nullptr;
-  must(api->exposure_create(engine, &desc, &exposure, &error), error, "exposure_create");
+  must(api->exposure_create(engine, &desc, &exposure, &error), &error, "exposure_create");
   Owned<pellucid_exposure> own_exposure(exposure, api->exposure_release);
   std::vector<float> point(side * side, 0.0f);
   point[side * side / 2] = 1;
@@ -133,7 +134,7 @@ double flux_seen(pellucid_engine *engine) {
       static_cast<const pellucid_predict_ext *>(api->get_extension(PELLUCID_EXT_PREDICT));
   must(predict != nullptr, "the prediction extension");
   auto seen = zeroed<pellucid_array>();
-  must(predict->predict(engine, &exposure, 1, 150, 2, scale_arcsec, &model, &seen, &error), error,
+  must(predict->predict(engine, &exposure, 1, 150, 2, scale_arcsec, &model, &seen, &error), &error,
        "predict");
   double sum = 0;
   for (int k = 0; k < side * side; ++k) sum += static_cast<const float *>(seen.data)[k];
@@ -152,18 +153,18 @@ int main() {
 
   pellucid_error *error = nullptr;
   size_t n = 0;
-  must(api->devices(nullptr, &n, &error), error, "devices");
+  must(api->devices(nullptr, &n, &error), &error, "devices");
   std::vector<pellucid_device> devices(n, zeroed<pellucid_device>());
-  must(api->devices(devices.data(), &n, &error), error, "devices");
+  must(api->devices(devices.data(), &n, &error), &error, "devices");
   for (const auto &device : devices) std::printf("device: %s\n", device.name);
   must(n > 0, "there is a CPU");
 
   pellucid_engine *engine = nullptr;
-  must(api->engine_create("{\"device\": \"cpu\"}", nullptr, &engine, &error), error,
+  must(api->engine_create("{\"device\": \"cpu\"}", nullptr, &engine, &error), &error,
        "engine_create");
   Owned<pellucid_engine> own_engine(engine, api->engine_release);
   const char *models = nullptr;
-  must(api->list_models(engine, &models, &error), error, "list_models");
+  must(api->list_models(engine, &models, &error), &error, "list_models");
   must(std::string(models).find("galaxies64-ve") != std::string::npos,
        "the installed models are found");
   const double flux = flux_seen(engine);

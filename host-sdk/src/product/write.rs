@@ -82,6 +82,13 @@ impl Product {
             cards.push(text("NOISECF", path, "noise correlation"));
             cards.push(text("NOISECFS", sha256, "SHA-256"));
         }
+        // Keywords have eight letters; all hashes are in EXPOSURES.
+        for (k, exposure) in self.exposures.iter().enumerate().take(99) {
+            let sum =
+                |key, sha256: &str, comment| Card::new(&format!("{key}{}", k + 1), sha256, comment);
+            cards.push(sum("SRCSHA", &exposure.source.1, "SHA-256 of the exposure's file"));
+            cards.push(sum("PSFSHA", &exposure.psf.1, "SHA-256 of its PSF's file"));
+        }
         cards.extend([
             text("SEED", &p.seed.to_string(), "seed of the samples (64 bit)"),
             text("DEVICE", &p.device, "where the sampler ran"),

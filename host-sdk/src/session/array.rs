@@ -4,7 +4,7 @@
 
 use std::marker::PhantomData;
 
-use ndarray::{ArrayView, ArrayView2, Dim, IntoDimension, ShapeBuilder};
+use ndarray::{ArrayView, Dim, Dimension, IntoDimension, ShapeBuilder};
 use pellucid_ffi as ffi;
 
 use crate::error::{HostError, Result};
@@ -30,15 +30,16 @@ pub(super) struct Lent<'a> {
 }
 
 impl<'a> Lent<'a> {
-    pub(super) fn new<A: Element>(view: ArrayView2<'a, A>) -> Self {
+    /// Any number of axes up to the ABI's 6.
+    pub(super) fn new<A: Element, D: Dimension>(view: ArrayView<'a, A, D>) -> Self {
         // SAFETY: all-zero bytes are a valid value of every ABI struct.
         let mut raw: ffi::pellucid_array = unsafe { std::mem::zeroed() };
         raw.struct_size = size_of_val(&raw) as u32;
         raw.flags = ffi::PELLUCID_ARRAY_READ_ONLY;
         raw.data = view.as_ptr().cast();
         raw.dtype = A::DTYPE;
-        raw.ndim = 2;
-        for axis in 0..2 {
+        raw.ndim = view.ndim() as i32;
+        for axis in 0..view.ndim() {
             raw.shape[axis] = view.shape()[axis] as i64;
             raw.stride[axis] = view.strides()[axis] as i64 * size_of::<A>() as i64;
         }
@@ -88,7 +89,7 @@ impl Owned {
     ) -> Result<ArrayView<'_, f32, Dim<[usize; N]>>>
     where
         [usize; N]: IntoDimension<Dim = Dim<[usize; N]>>,
-        Dim<[usize; N]>: ndarray::Dimension,
+        Dim<[usize; N]>: Dimension,
     {
         let raw = &self.raw;
         let wrong = |reason: String| HostError::Answer { what, reason };

@@ -4,14 +4,14 @@
 
 use std::ptr;
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, ArrayView4};
 use pellucid_ffi as ffi;
 
 use super::array::Lent;
 use super::call::call;
 use super::engine::{Engine, c_string};
 use super::handle::Handle;
-use crate::error::Result;
+use crate::error::{HostError, Result};
 use crate::fits::Header;
 
 /// What a detector pixel's value measures.
@@ -196,16 +196,61 @@ impl Engine {
         pixel_integrated: bool,
     ) -> Result<Psf> {
         let lent = Lent::new(kernel);
-        let flags = match pixel_integrated {
-            true => ffi::PELLUCID_PSF_PIXEL_INTEGRATED,
-            false => 0,
-        };
-        let oversample = i32::try_from(oversample).unwrap_or(i32::MAX);
+        let (oversample, flags) = sampling(oversample, pixel_integrated);
         let (engine, mut raw) = (self.handle.as_ptr(), ptr::null_mut());
         let plugin = self.plugin();
         // SAFETY: the engine and the lent kernel are live for the call.
         unsafe {
             call!(plugin, psf_from_array(engine, lent.as_ptr(), oversample, flags, &mut raw))
+        }?;
+        let handle = Handle::new(plugin, raw, plugin.table().psf_release, "PSF")?;
+        Ok(Psf { handle })
+    }
+
+    /// A PSF that depends on position, from images at the nodes of a rectangular grid.
+    ///
+    /// Bilinear between the nodes, constant beyond the outermost. The engine takes it at the centre of
+    /// an exposure, whose blur it is throughout: cut a stamp around the galaxy first.
+    ///
+    /// Shapes: `kernels` [rows of nodes, columns of nodes, ny, nx], each kernel as in [`Engine::psf`];
+    /// `x` and `y` are the columns' and rows' 0-based pixels in the exposure, ascending, also outside
+    /// of it (of a stamp, subtract its corner from the detector's positions).
+    ///
+    /// # Errors
+    /// [`HostError::Value`] for nodes that are not as many as the kernels',
+    /// [`HostError::MissingSlot`] for a plugin older than minor 1, [`HostError::Plugin`]: as
+    /// [`Engine::psf`], or nodes out of order.
+    pub fn psf_grid(
+        &self,
+        kernels: ArrayView4<'_, f64>,
+        (x, y): (&[f64], &[f64]),
+        oversample: usize,
+        pixel_integrated: bool,
+    ) -> Result<Psf> {
+        let (rows, columns, ..) = kernels.dim();
+        if (rows, columns) != (y.len(), x.len()) {
+            let need = format!("{rows} rows and {columns} columns, as many as kernels");
+            let got = format!("{} and {}", y.len(), x.len());
+            return Err(HostError::value("nodes of the PSF", need, got));
+        }
+        let lent = Lent::new(kernels);
+        let (oversample, flags) = sampling(oversample, pixel_integrated);
+        let (engine, mut raw) = (self.handle.as_ptr(), ptr::null_mut());
+        let plugin = self.plugin();
+        // SAFETY: the engine, the lent kernels and as many positions as they have are live for the call.
+        unsafe {
+            call!(
+                plugin,
+                psf_from_grid(
+                    engine,
+                    lent.as_ptr(),
+                    x.as_ptr(),
+                    y.as_ptr(),
+                    oversample,
+                    flags,
+                    &mut raw
+                )
+            )
         }?;
         let handle = Handle::new(plugin, raw, plugin.table().psf_release, "PSF")?;
         Ok(Psf { handle })
@@ -250,4 +295,13 @@ impl Engine {
         let handle = Handle::new(plugin, raw, plugin.table().exposure_release, "exposure")?;
         Ok(Exposure { handle })
     }
+}
+
+/// Oversampling and flags of a kernel, as the ABI has them.
+fn sampling(oversample: usize, pixel_integrated: bool) -> (i32, u32) {
+    let flags = match pixel_integrated {
+        true => ffi::PELLUCID_PSF_PIXEL_INTEGRATED,
+        false => 0,
+    };
+    (i32::try_from(oversample).unwrap_or(i32::MAX), flags)
 }

@@ -1,5 +1,8 @@
 //! `build`, `check` and `test`. All in the release profile, so that libtorch's C++ shim is compiled once.
 
+use std::env;
+use std::path::{Path, PathBuf};
+
 use crate::error::Result;
 use crate::packages::Purpose;
 use crate::process::{cargo, command, release_dir, root, run, timed};
@@ -19,6 +22,30 @@ pub(crate) fn compile(libtorch: &Libtorch) -> Result<()> {
     let mut cargo = cargo("build");
     libtorch.apply(&mut cargo);
     run(cargo.args(["--release", "--workspace"]))
+}
+
+/// Compile it into a target folder of its own, so that no path of this machine is in it: the same source
+/// then gives the same bytes wherever it lies. Other flags would have everything else compiled anew.
+pub(crate) fn compile_for_others(libtorch: &Libtorch, target: &Path) -> Result<()> {
+    let mut cargo = cargo("build");
+    libtorch.apply(&mut cargo);
+    let places =
+        [(root().to_owned(), "pellucid"), (cargo_home(), "cargo"), (target.to_owned(), "target")];
+    let mut rust: Vec<String> =
+        env::var("RUSTFLAGS").unwrap_or_default().split_whitespace().map(Into::into).collect();
+    // Where two match, the last one counts: the target folder may lie in the workspace.
+    let remap =
+        |(from, to): (PathBuf, &str)| format!("--remap-path-prefix={}={to}", from.display());
+    rust.extend(places.map(remap));
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", rust.join("\u{1f}"));
+    run(cargo.args(["--release", "--workspace"]).arg("--target-dir").arg(target))?;
+    recipe::build_into(&target.join("release"))
+}
+
+/// Where cargo keeps the sources of other crates.
+pub(crate) fn cargo_home() -> PathBuf {
+    let named = env::var_os("CARGO_HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+    named.unwrap_or_else(|| env::home_dir().unwrap_or_default().join(".cargo"))
 }
 
 /// All that can be said without running the code.

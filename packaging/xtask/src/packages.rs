@@ -25,6 +25,7 @@ const TEST: &[&str] = &["binutils", "fitsverify", "chrpath", "dpkg-dev", "help2m
 /// For some tests.
 const OPTIONAL: &[&str] = &[
     "cmake",
+    "clang",
     "abigail-tools",
     "valgrind",
     "python3-astropy",

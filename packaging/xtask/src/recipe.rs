@@ -9,34 +9,33 @@ use crate::process::{command, release_dir, root, run, succeeds};
 
 /// Below the release folder, with nothing else beside it: EsoRex opens every `*.so` it finds in a recipe folder.
 const NAME: &str = "cpl/pellucid_sample.so";
-/// The engine for the loader to look up, where neither the recipe's parameter nor the environment names one.
-const ENGINE: &str = "libpellucid.so.1";
-
 const FLAGS: &[&str] = &["-std=c99", "-O2", "-fPIC", "-shared", "-fvisibility=hidden"];
 const WARNINGS: &[&str] = &["-Wall", "-Wextra", "-pedantic", "-Wl,-z,defs"];
 const LIBRARIES: &[&str] = &["-lcpldfs", "-lcplui", "-lcplcore", "-lcfitsio", "-ldl", "-lm"];
 
 /// Build it into the release folder, or say that there is no CPL.
 pub(crate) fn build() -> Result<()> {
-    let output = release_dir().join(NAME);
+    build_into(&release_dir())
+}
+
+/// Build it into another folder.
+pub(crate) fn build_into(folder: &Path) -> Result<()> {
+    let output = folder.join(NAME);
     if !has_cpl() {
         println!("recipe: skipped, no CPL here (libcpl-dev)");
         return Ok(());
     }
-    compile(&output, ENGINE)?;
+    compile(&output)?;
     println!("recipe: {}", output.display());
     Ok(())
 }
 
-/// Build it as `output`, to open `engine` by default: a name for the loader, or a path, which may begin with
-/// `$ORIGIN`, the recipe's own folder.
-pub(crate) fn compile(output: &Path, engine: &str) -> Result<()> {
+fn compile(output: &Path) -> Result<()> {
     let folder = output.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     let mut compiler = compiler();
     compiler.args(FLAGS).args(WARNINGS).arg("-I").arg("include");
-    compiler.arg(format!("-DPELLUCID_ENGINE=\"{engine}\"")).args(sources()?);
-    run(compiler.arg("-o").arg(output).args(LIBRARIES))
+    run(compiler.args(sources()?).arg("-o").arg(output).args(LIBRARIES))
 }
 
 fn sources() -> Result<Vec<PathBuf>> {

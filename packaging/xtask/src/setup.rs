@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::libtorch::Source;
 use crate::packages::{self, Purpose};
 use crate::process::{self, command, succeeds};
+use crate::wheel::LICENCES;
 
 /// How far to set up.
 #[derive(Debug, Default)]
@@ -55,6 +56,11 @@ impl Libtorch {
     /// The folder of its libraries.
     pub(crate) fn libraries(&self) -> PathBuf {
         self.0.join("lib")
+    }
+
+    /// The folder of its licences; a user's own libtorch need not have it.
+    pub(crate) fn licences(&self) -> PathBuf {
+        self.0.join(LICENCES)
     }
 
     fn library_path(&self) -> OsString {

@@ -18,6 +18,9 @@ const INDEX: &str = "from pip._internal.commands import create_command
 options = create_command('download').parse_args([])[0]
 print('' if options.no_index else options.index_url)";
 
+/// Folder of the licences under which the wheels may be passed on.
+pub(crate) const LICENCES: &str = "licences";
+
 /// One wheel: how pip names it, and what to take out of it.
 #[derive(Debug)]
 pub(crate) struct Wheel {
@@ -157,6 +160,10 @@ impl Wheel {
     /// Where an entry of the wheel goes, if anywhere.
     fn destination(&self, entry: &str) -> Option<String> {
         let (folder, name) = entry.rsplit_once('/')?;
+        if let Some(package) = folder.strip_suffix(".dist-info/licenses") {
+            let plain = !package.contains('/') && !name.is_empty();
+            return plain.then(|| format!("{LICENCES}/{package}-{name}"));
+        }
         if folder.ends_with("lib") && self.libraries.contains(&name) {
             return Some(format!("lib/{name}"));
         }
@@ -203,12 +210,17 @@ mod tests {
     }
 
     #[test]
-    fn takes_libraries_and_headers_only() {
+    fn takes_libraries_headers_and_licences_only() {
         let torch =
             WHEELS.iter().find(|wheel| wheel.headers.is_some()).expect("because it is listed");
         let to = |entry| torch.destination(entry);
         assert_eq!(to("torch/lib/libc10.so").as_deref(), Some("lib/libc10.so"));
         assert_eq!(to("torch/include/ATen/A.h").as_deref(), Some("include/ATen/A.h"));
+        assert_eq!(
+            to("torch-2.11.0.dist-info/licenses/LICENSE").as_deref(),
+            Some("licences/torch-2.11.0-LICENSE")
+        );
+        assert_eq!(to("../torch.dist-info/licenses/LICENSE"), None);
         assert_eq!(to("torch/lib/libtorch_python.so"), None);
         assert_eq!(to("torch/nn/modules.py"), None);
         assert_eq!(to("torch/include/../../evil"), None);

@@ -49,8 +49,13 @@ impl Ticket {
         let outcome = outcome.unwrap_or_else(|_| {
             Err(StubError::Panic { message: "on request, in the worker".into() })
         });
+        assert_ne!(self.spec.options.panic_in, "thread", "panic on request");
         let state = if outcome.is_ok() { JobState::Done } else { JobState::Failed };
         self.advance(state, Some(outcome));
+    }
+
+    pub(super) fn fail(&self, error: StubError) {
+        self.advance(JobState::Failed, Some(Err(error)));
     }
 
     pub(super) fn cancel(&self) {

@@ -4,8 +4,8 @@
 
 mod job;
 
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 
 use ::pellucid_exposure::{Exposure, ModelGrid, apply_slow};
@@ -63,7 +63,7 @@ pub struct StubOptions {
     pub step_ms: u64,
     /// Samples to fail.
     pub failed_samples: Vec<usize>,
-    /// Slot to panic in, by name, or `worker`.
+    /// Slot to panic in, by name; `worker`: in the job; `thread`: outside of it, which kills the worker.
     pub panic_in: String,
     /// `worker`: the job fails with `PELLUCID_E_DEVICE`.
     pub fail_in: String,
@@ -108,12 +108,15 @@ pub enum StubError {
         /// The panic's message.
         message: String,
     },
+    /// The worker is gone, and its jobs with it.
+    #[error("device cpu: its worker thread died: create a new engine")]
+    WorkerDied,
 }
 
 impl Coded for StubError {
     fn code(&self) -> pellucid_status {
         match self {
-            Self::Induced { .. } => PELLUCID_E_DEVICE,
+            Self::Induced { .. } | Self::WorkerDied => PELLUCID_E_DEVICE,
             Self::QueueFull { .. } | Self::NotReady => PELLUCID_E_STATE,
             Self::Cancelled => PELLUCID_E_CANCELLED,
             Self::Panic { .. } => PELLUCID_E_PANIC,
@@ -121,11 +124,30 @@ impl Coded for StubError {
     }
 }
 
+/// The jobs that may be alive.
+type Submitted = Mutex<Vec<Weak<Ticket>>>;
+
+/// Fails every job when its thread dies.
+struct LastWill(Arc<Submitted>);
+
+impl Drop for LastWill {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            living(&self.0).for_each(|ticket| ticket.fail(StubError::WorkerDied));
+        }
+    }
+}
+
+fn living(submitted: &Submitted) -> impl Iterator<Item = Arc<Ticket>> {
+    let all = std::mem::take(&mut *submitted.lock().unwrap_or_else(PoisonError::into_inner));
+    all.into_iter().filter_map(|ticket| ticket.upgrade())
+}
+
 /// The engine; see the module.
 pub struct StubEngine {
     config: StubConfig,
     queue: Option<SyncSender<Arc<Ticket>>>,
-    submitted: std::sync::Mutex<Vec<std::sync::Weak<Ticket>>>,
+    submitted: Arc<Submitted>,
     worker: Option<JoinHandle<()>>,
 }
 
@@ -157,12 +179,22 @@ impl Engine for StubEngine {
             return Err(StubError::Induced { place: "engine_create" }.into());
         }
         let (queue, jobs): (_, Receiver<Arc<Ticket>>) = mpsc::sync_channel(config.queue_capacity);
+        let submitted = Arc::<Submitted>::default();
+        let work = {
+            let submitted = Arc::clone(&submitted);
+            move || {
+                // Dropped last: whoever submits after it finds the queue gone, whoever did before is told.
+                let will = LastWill(submitted);
+                jobs.into_iter().for_each(|ticket| ticket.run());
+                drop(will);
+            }
+        };
         let worker = thread::Builder::new()
             .name("pellucid-stub".into())
-            .spawn(move || jobs.iter().for_each(|ticket| ticket.run()))
+            .spawn(work)
             .map_err(|_| StubError::Induced { place: "thread" })?;
         let (queue, worker) = (Some(queue), Some(worker));
-        Ok(Self { config, queue, submitted: Default::default(), worker })
+        Ok(Self { config, queue, submitted, worker })
     }
 
     fn models(&self) -> Result<Value> {
@@ -185,11 +217,12 @@ impl Engine for StubEngine {
         self.may("job_submit")?;
         let ticket = Arc::new(Ticket::new(spec));
         let queue = self.queue.as_ref().expect("because only drop takes it");
+        // Held while sending, so that a dying worker finds every job it has been sent.
+        let mut submitted = self.submitted.lock().unwrap_or_else(PoisonError::into_inner);
         queue.try_send(Arc::clone(&ticket)).map_err(|error| match error {
             TrySendError::Full(_) => StubError::QueueFull { capacity: self.config.queue_capacity },
-            TrySendError::Disconnected(_) => StubError::Induced { place: "worker" },
+            TrySendError::Disconnected(_) => StubError::WorkerDied,
         })?;
-        let mut submitted = self.submitted.lock().unwrap_or_else(|e| e.into_inner());
         submitted.retain(|ticket| ticket.strong_count() > 0);
         submitted.push(Arc::downgrade(&ticket));
         Ok(StubJob(ticket))
@@ -215,9 +248,7 @@ impl Engine for StubEngine {
 
 impl Drop for StubEngine {
     fn drop(&mut self) {
-        let submitted =
-            std::mem::take(&mut *self.submitted.lock().unwrap_or_else(|e| e.into_inner()));
-        submitted.iter().filter_map(std::sync::Weak::upgrade).for_each(|ticket| ticket.cancel());
+        living(&self.submitted).for_each(|ticket| ticket.cancel());
         drop(self.queue.take());
         if let Some(worker) = self.worker.take() {
             let _ = worker.join();

@@ -6,17 +6,18 @@
 //! taken for it.
 
 mod pack;
+mod paths;
 mod stage;
 mod verify;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::build;
 use crate::error::{Error, Result};
 use crate::packages::Purpose;
 use crate::process::{command, output, release_dir, root, timed};
 use crate::setup::{self, Libtorch, Options as SetUp};
+use crate::{build, recipe};
 
 /// The flags of `dist`.
 #[derive(Debug, Default)]
@@ -82,15 +83,24 @@ impl Release {
 /// Set up, build, pack, verify.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let (libtorch, _) = timed("set-up", || setup::run(&SetUp::of(Purpose::Test)))?;
-    if options.bin_dir.is_none() {
-        timed("build", || build::compile(&libtorch))?;
-    }
-    let built = options.bin_dir.clone().unwrap_or_else(release_dir);
     if options.check {
-        return check(&libtorch, &built);
+        if options.bin_dir.is_none() {
+            timed("build", || build::compile(&libtorch))?;
+            timed("recipe", recipe::build)?;
+        }
+        return check(&libtorch, &options.bin_dir.clone().unwrap_or_else(release_dir));
     }
+    let built = match &options.bin_dir {
+        Some(folder) => folder.clone(),
+        None => {
+            let target = build_for_others();
+            timed("build", || build::compile_for_others(&libtorch, &target))?;
+            target.join("release")
+        }
+    };
     let folder = release_dir().with_file_name("dist");
-    let packages = timed("pack", || pack(&libtorch, &built, &folder, Compression::Xz))?.0;
+    let release = Release::new()?;
+    let packages = timed("pack", || pack(&release, &libtorch, &built, &folder, Compression::Xz))?.0;
     timed("verify", || verify::packages(&packages, &folder.join("verify")))?;
     for package in packages.files() {
         let size = package.metadata().map_err(Error::io("read", package))?.len();
@@ -99,27 +109,51 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Pack what is built without compression, verify it, keep nothing.
+/// Pack what is built without compression, twice to the same bytes, verify it, keep nothing.
 pub(crate) fn check(libtorch: &Libtorch, built: &Path) -> Result<()> {
     let folder = release_dir().with_file_name(format!("dist-check-{}", std::process::id()));
-    let packages = timed("pack", || pack(libtorch, built, &folder, Compression::None));
-    let verified =
-        packages.and_then(|(packages, _)| timed("verify", || verify::packages(&packages, &folder)));
+    let again = folder.join("again");
+    // Of one moment: a commit between the two would make two releases.
+    let release = Release::new()?;
+    let verified = timed("pack", || pack(&release, libtorch, built, &folder, Compression::None))
+        .and_then(|(packages, _)| {
+            timed("pack again", || {
+                verify::same(
+                    &packages,
+                    &pack(&release, libtorch, built, &again, Compression::None)?,
+                )
+            })?;
+            timed("verify", || verify::packages(&packages, &folder))
+        });
     fs::remove_dir_all(&folder).map_err(Error::io("remove", &folder))?;
     verified.map(drop)
 }
 
+/// The target folder of builds that name no path of this machine.
+fn build_for_others() -> PathBuf {
+    release_dir().with_file_name("dist-build")
+}
+
 fn pack(
+    release: &Release,
     libtorch: &Libtorch,
     built: &Path,
     folder: &Path,
     compression: Compression,
 ) -> Result<pack::Packages> {
-    let release = Release::new()?;
     if folder.exists() {
         fs::remove_dir_all(folder).map_err(Error::io("remove", folder))?;
     }
     let tree = folder.join(format!("pellucid-{}-x86_64-linux", release.version));
-    stage::tree(&release, libtorch, built, &tree)?;
-    pack::packages(&release, &tree, compression)
+    stage::tree(release, libtorch, built, &tree)?;
+    let named = paths::named(&tree)?;
+    // A build for tests has them.
+    if built.starts_with(build_for_others()) && !named.is_empty() {
+        let rule = "no path of this machine in what is packed";
+        return Err(Error::Rules { rule, broken: named });
+    }
+    if compression == Compression::Xz {
+        named.iter().for_each(|named| eprintln!("dist: {named}"));
+    }
+    pack::packages(release, &tree, compression)
 }

@@ -10,10 +10,11 @@ use crate::process::{command, output, root, run};
 use crate::setup::Libtorch;
 
 /// What the plugin's engine and pellucid-train need of libtorch.
-const LIBTORCH: &[&str] =
-    &["libtorch_cpu.so", "libc10.so", "libgomp.so.1", "libcudart.so.13", "libcupti.so.13"];
+const LIBTORCH: &[&str] = &["libtorch_cpu.so", "libc10.so", "libgomp.so.1"];
+/// And of CUDA: to be passed on as they are, not even stripped (their licence, 2.3).
+const CUDA: &[&str] = &["libcudart.so.13", "libcupti.so.13"];
 /// Built file, place in the tree, what to do if it is not there.
-const BINARIES: &[(&str, &str, Absent)] = &[
+pub(super) const BINARIES: &[(&str, &str, Absent)] = &[
     ("libpellucid_loader.so", "lib/libpellucid.so.1", Absent::Fail),
     ("libpellucid.so", ENGINE, Absent::Fail),
     ("pellucid", "bin/pellucid", Absent::Fail),
@@ -35,8 +36,9 @@ const DOCUMENTS: &[&str] = &[
 const EXAMPLES: &[&str] =
     &["tests/c/host.c", "tests/package/host.cpp", "tests/package/CMakeLists.txt"];
 
+/// What to do without a file that is to be packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Absent {
+pub(super) enum Absent {
     Fail,
     LeaveOut,
 }
@@ -58,6 +60,9 @@ pub(super) fn tree(
     }
     for name in LIBTORCH {
         stripped(&libtorch.libraries().join(name), &tree.join("lib/pellucid").join(name))?;
+    }
+    for name in CUDA {
+        copy(&libtorch.libraries().join(name), &tree.join("lib/pellucid").join(name))?;
     }
     // The build's own libtorch must not be found by the installed engine.
     run_path(&tree.join(ENGINE))?;
@@ -89,7 +94,26 @@ pub(super) fn tree(
         copy(&example, &documents.join("examples").join(name(&example)))?;
     }
     copy(&root().join("packaging/deb/copyright"), &documents.join("copyright"))?;
+    licences(libtorch, &documents.join("third-party"))?;
     manuals(release, tree)
+}
+
+/// Under which what is not ours may be passed on, in the words of those whose it is.
+fn licences(libtorch: &Libtorch, folder: &Path) -> Result<()> {
+    let own = libtorch.licences();
+    if !own.is_dir() {
+        eprintln!(
+            "dist: SKIPPED: the licences of libtorch and CUDA, which belong into what is passed on: not \
+             in {}; a cache made anew by cargo xtask setup has them",
+            own.display()
+        );
+        return Ok(());
+    }
+    for file in files(&own)? {
+        let name = name(&file).display().to_string();
+        copy(&file, &folder.join(format!("{}.txt", name.trim_end_matches(".txt"))))?;
+    }
+    Ok(())
 }
 
 /// A page for each program, from its own `--help`.
@@ -140,14 +164,20 @@ fn listed(folder: &str, extensions: &[&str]) -> Result<Vec<PathBuf>> {
     if !folder.exists() {
         return Ok(Vec::new());
     }
-    let entries = fs::read_dir(&folder).map_err(Error::io("list", &folder))?;
-    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
-    let mut paths: Vec<_> =
-        paths.collect::<std::io::Result<_>>().map_err(Error::io("list", &folder))?;
+    let mut paths = files(&folder)?;
     let wanted = |path: &PathBuf| {
         path.extension().is_some_and(|found| extensions.iter().any(|one| found == *one))
     };
     paths.retain(wanted);
+    Ok(paths)
+}
+
+/// What is in a folder, sorted.
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).map_err(Error::io("list", folder))?;
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+    let mut paths: Vec<_> =
+        paths.collect::<std::io::Result<_>>().map_err(Error::io("list", folder))?;
     paths.sort();
     Ok(paths)
 }

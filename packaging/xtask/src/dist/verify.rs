@@ -44,6 +44,19 @@ pub(super) fn packages(packages: &Packages, scratch: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Whether two packings of the same build have the same bytes; the second is removed.
+pub(super) fn same(packages: &Packages, again: &Packages) -> Result<()> {
+    for (one, other) in packages.files().zip(again.files()) {
+        if !succeeds(command("cmp").arg("--silent").arg(one).arg(other)) {
+            let broken = vec![format!("{} and {} differ", one.display(), other.display())];
+            return Err(Error::Rules { rule: "the same build packs to the same bytes", broken });
+        }
+        println!("dist: packed twice to the same bytes: {}", one.display());
+        fs::remove_file(other).map_err(Error::io("remove", other))?;
+    }
+    Ok(())
+}
+
 /// An installation, and a folder to work in.
 struct Place {
     prefix: PathBuf,
@@ -147,7 +160,8 @@ impl Place {
         run(self.stranger(harness).arg(self.prefix.join("lib/libpellucid.so.1")))
     }
 
-    /// EsoRex lists the recipe.
+    /// EsoRex lists the recipe and runs it on what `programs` simulated: it finds the engine it was
+    /// installed with, whatever the prefix.
     fn recipe(&self) -> Result<()> {
         let folder = self.prefix.join("lib/cpl/plugins");
         if !folder.exists() {
@@ -156,14 +170,30 @@ impl Place {
         if !succeeds(command("esorex").arg("--version")) {
             return skipped("the recipe", "esorex");
         }
-        let mut esorex = self.stranger("esorex");
-        let list =
-            output(esorex.arg(format!("--recipe-dir={}", folder.display())).arg("--recipes"))?;
-        if list.contains("pellucid_sample") {
-            return Ok(());
+        let esorex = || {
+            let mut esorex = self.stranger("esorex");
+            esorex.arg(format!("--recipe-dir={}", folder.display()));
+            esorex
+        };
+        let wrong = |what: String| Error::Rules { rule: "installed recipes", broken: vec![what] };
+        let list = output(esorex().arg("--recipes"))?;
+        if !list.contains("pellucid_sample") {
+            return Err(wrong(format!("pellucid_sample is not in: {list}")));
         }
-        let broken = vec![format!("pellucid_sample is not in: {list}")];
-        Err(Error::Rules { rule: "installed recipes", broken })
+        let frames = self.work.join("in.sof");
+        let list = "exposure_1.fits CALIBRATED_EXPOSURE\nexposure_2.fits CALIBRATED_EXPOSURE\npsf.fits PSF\n";
+        fs::write(&frames, list).map_err(Error::io("write", &frames))?;
+        let mut sample = esorex();
+        sample.args(["pellucid_sample", "--n_samples=2", "--seed=1", "--steps=8", "--sweeps=0"]);
+        let said = output(sample.arg(format!("--prior={}", PRIOR[0])).arg(&frames))?;
+        let engine = self.prefix.join("lib/cpl/plugins/pellucid/../../../libpellucid.so.1");
+        let found = said.lines().any(|line| line.contains("$ORIGIN/../../../libpellucid.so.1"));
+        let product = self.work.join("pellucid_sample_samples.fits");
+        match (found, product.exists()) {
+            (true, true) => Ok(()),
+            (false, _) => Err(wrong(format!("its engine is not {}: {said}", engine.display()))),
+            (true, false) => Err(wrong(format!("no {}: {said}", product.display()))),
+        }
     }
 }
 

@@ -125,6 +125,11 @@ pub fn image(path: &Path, name: &str) -> (ArrayD<f64>, Header) {
     (file.image(index).unwrap(), header)
 }
 
+/// The header of the primary HDU.
+pub fn primary(path: &Path) -> Header {
+    FitsInput::open(path).unwrap().hdus()[0].header.clone()
+}
+
 /// A text column of a table.
 pub fn column(path: &Path, table: &str, name: &str) -> Vec<String> {
     let mut file = FitsInput::open(path).unwrap();

@@ -1,6 +1,8 @@
 //! What EsoRex lists, and runs whose products are those of `pellucid sample`.
 
-use pellucid_host::fits::Card;
+use std::path::Path;
+
+use pellucid_host::fits::{Card, Header};
 
 use crate::files::{self, SIDE, Table, assert_same, hierarch, image};
 use crate::support::{self, Folder, built, pellucid, works};
@@ -157,6 +159,42 @@ fn four_simulated_exposures() {
     assert_eq!(header.string("PRIORSHA").unwrap().len(), 64);
     let record = files::column(&product("diagnostics"), "PROVENANCE", "VALUE");
     assert!(record[5].starts_with('{') && record[5].contains("psf_sha256"), "{record:?}");
+    same_provenance(&product("samples"), &posterior);
+    for column in ["SOURCE", "SOURCE_SHA256", "PSF", "PSF_SHA256"] {
+        let [ours, theirs] = [product("diagnostics"), posterior.clone()]
+            .map(|path| files::column(&path, "EXPOSURES", column));
+        assert_eq!(ours, theirs, "{column}");
+    }
+}
+
+/// Cards that say how a product was made: those of the other host.
+fn same_provenance(ours: &Path, theirs: &Path) {
+    let (ours, theirs) = (files::primary(ours), files::primary(theirs));
+    let text = |header: &Header, key: &str| {
+        header.string(key).unwrap_or_else(|| panic!("{key} is there")).to_owned()
+    };
+    let mut same: Vec<String> =
+        ["PLUGIN", "PRIOR", "PRIORSHA", "NOISE", "SEED", "DEVICE"].map(String::from).into();
+    same.extend((1..=4).flat_map(|k| [format!("SRCSHA{k}"), format!("PSFSHA{k}")]));
+    same.iter().for_each(|key| assert_eq!(text(&ours, key), text(&theirs, key), "{key}"));
+    assert_eq!(text(&ours, "CREATOR"), format!("pellucid_sample {}", env!("CARGO_PKG_VERSION")));
+    // Longer than a card.
+    let json = |header: &Header, key: &str| {
+        serde_json::from_str::<serde_json::Value>(&text(header, key)).unwrap()
+    };
+    let [config, other] = [&ours, &theirs].map(|header| json(header, "CONFIG"));
+    for (key, value) in other.as_object().unwrap() {
+        // 1 and 1.0 are the same number.
+        let same = config[key].as_f64().zip(value.as_f64()).is_some_and(|(a, b)| a == b);
+        assert!(same || &config[key] == value, "{key}: {config} {other}");
+    }
+    let [record, other] = [&ours, &theirs].map(|header| json(header, "RECORD"));
+    for key in ["exposures", "prior", "grid", "seed", "options"] {
+        assert!(!record[key].is_null(), "{key}: {record}");
+        assert_eq!(record[key], other[key], "{key}");
+    }
+    // fitsverify has recomputed them.
+    assert!(["CHECKSUM", "DATASUM"].iter().all(|key| ours.string(key).is_some()));
 }
 
 /// Counts with a gain, the sign bit of DQ, and HST's distortion tables: read as the other host reads them, and

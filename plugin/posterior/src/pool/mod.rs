@@ -6,7 +6,8 @@
 //! leave the thread of their worker; what crosses threads are arrays.
 //!
 //! A job is Queued, then Running, then one of Done, Failed, Cancelled. Its errors (an unusable
-//! model, a singular WCS, a panic) fail it alone.
+//! model, a singular WCS, a panic) fail it alone. A worker that dies fails all its jobs and those
+//! still to come, with [`PosteriorError::Device`].
 
 mod catalogue;
 mod config;
@@ -36,6 +37,7 @@ use ndarray::Array2;
 use pellucid_exposure::{Exposure, ModelGrid};
 use queue::{BatchKey, Queue};
 use runner::TorchRunner;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::slice;
 use std::sync::Arc;
@@ -82,7 +84,7 @@ impl Engine {
     /// [`PosteriorError::Config`] or [`PosteriorError::Unsupported`] for a specification that no
     /// job can meet, [`PosteriorError::Exposure`] for a bad grid, [`PosteriorError::Model`] when
     /// there is no such prior or noise model, [`PosteriorError::Memory`] when the machine has too little memory,
-    /// [`PosteriorError::QueueFull`]. What only the work shows (a damaged model, exposures off the
+    /// [`PosteriorError::QueueFull`], [`PosteriorError::Device`] when the worker has died. What only the work shows (a damaged model, exposures off the
     /// grid) fails the job instead.
     pub fn submit(&self, spec: JobSpec) -> Result<Job, PosteriorError> {
         let (prior, noise) = self.check(&spec)?;
@@ -171,7 +173,14 @@ impl Pool {
         let queue = Arc::new(Queue::new(capacity));
         let worker = std::thread::Builder::new().name("pellucid-cpu".into()).spawn({
             let queue = queue.clone();
-            move || Worker::new(queue, make(), max_batch, -1).run()
+            // What a job does is guarded where it is done. Whatever else ends the thread must not
+            // leave its jobs waiting for ever.
+            move || {
+                let work = || Worker::new(queue.clone(), make(), max_batch, -1).run();
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(work)) {
+                    queue.abandon(worker::panic_message(&*payload));
+                }
+            }
         });
         let worker = worker.map_err(|e| PosteriorError::Device {
             device: "cpu".into(),
@@ -191,7 +200,7 @@ impl Drop for Pool {
     fn drop(&mut self) {
         self.queue.close();
         let worker = self.worker.take();
-        // A panic outside of a job has been reported by the panic hook; nobody is left to tell.
+        // It catches its panics.
         worker.map(JoinHandle::join);
     }
 }

@@ -69,7 +69,7 @@ pub(super) struct Share {
     pub samples: Range<usize>,
 }
 
-/// The jobs that have not ended, shared by engine and workers.
+/// The jobs that have not ended, running ones included, shared by engine and workers.
 pub(super) struct Queue {
     state: Mutex<State>,
     work: Condvar,
@@ -82,6 +82,8 @@ struct State {
     waiting: Vec<Waiting>,
     next_id: u64,
     closed: bool,
+    /// What the worker's last words were, if it is dead.
+    dead: Option<String>,
 }
 
 struct Waiting {
@@ -99,9 +101,12 @@ impl Queue {
     /// Adds a job.
     ///
     /// # Errors
-    /// [`PosteriorError::QueueFull`].
+    /// [`PosteriorError::QueueFull`], [`PosteriorError::Device`] after [`Queue::abandon`].
     pub fn push(&self, ticket: Arc<Ticket>, key: BatchKey) -> Result<(), PosteriorError> {
         let mut state = self.lock();
+        if let Some(reason) = &state.dead {
+            return Err(worker_died(reason));
+        }
         state.forget_ended();
         let queued = |w: &&Waiting| w.entry.ticket.state() == JobState::Queued;
         if state.waiting.iter().filter(queued).count() >= self.capacity {
@@ -147,8 +152,28 @@ impl Queue {
         }
     }
 
+    /// The worker has died: fails every job and refuses those that come.
+    pub fn abandon(&self, reason: &str) {
+        let waiting = {
+            let mut state = self.lock();
+            state.dead = Some(reason.to_owned());
+            std::mem::take(&mut state.waiting)
+        };
+        for job in waiting {
+            // No effect on a job that has ended.
+            job.entry.ticket.settle(Outcome::Failed(Arc::new(worker_died(reason))));
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn worker_died(reason: &str) -> PosteriorError {
+    PosteriorError::Device {
+        device: "cpu".into(),
+        reason: format!("its worker thread died ({reason}): create a new engine"),
     }
 }
 

@@ -27,10 +27,21 @@ struct Fake {
     batches: Batches,
 }
 
-impl Runner for Fake {
-    type Prepared = ();
+/// A job made ready; one that is told to takes its worker along when it goes.
+struct Remains {
+    deadly: bool,
+}
 
-    fn prepare(&mut self, job: &Ticket) -> Result<(), PosteriorError> {
+impl Drop for Remains {
+    fn drop(&mut self) {
+        assert!(!self.deadly || std::thread::panicking(), "no grave");
+    }
+}
+
+impl Runner for Fake {
+    type Prepared = Remains;
+
+    fn prepare(&mut self, job: &Ticket) -> Result<Remains, PosteriorError> {
         match job.spec.likelihood.as_str() {
             "prepare: for ever" => loop {
                 job.check_wanted()?;
@@ -38,13 +49,13 @@ impl Runner for Fake {
             },
             "prepare: error" => Err(PosteriorError::config("fake", "none", "one")),
             "prepare: panic" => panic!("no plan"),
-            _ => Ok(()),
+            other => Ok(Remains { deadly: other == "drop: panic" }),
         }
     }
 
     fn sample(
         &mut self,
-        draws: &[Draw<'_, ()>],
+        draws: &[Draw<'_, Remains>],
         observer: &mut dyn Observer,
     ) -> Result<BatchOutcome, PosteriorError> {
         let batch = draws.iter().map(|d| (d.spec.seed, d.sample)).collect();
@@ -82,7 +93,12 @@ impl Runner for Fake {
         })
     }
 
-    fn finish(&mut self, job: &Ticket, _: &(), tally: Tally) -> Result<Posterior, PosteriorError> {
+    fn finish(
+        &mut self,
+        job: &Ticket,
+        _: &Remains,
+        tally: Tally,
+    ) -> Result<Posterior, PosteriorError> {
         let spec = &job.spec;
         if spec.likelihood == "finish: panic" {
             panic!("no end");
@@ -352,6 +368,38 @@ fn faults_stay_with_their_job() {
         assert!(error.contains(words), "{fault}: {error}");
         assert_eq!((samples(&good), samples(&later)), (expected(1, 2), expected(3, 6)), "{fault}");
     }
+}
+
+#[test]
+fn a_dead_worker_fails_its_jobs_and_those_to_come() {
+    let (mut bench, _block) = Bench::blocked(10);
+    // Its remains are dropped outside of every job's guard, with a job begun and one waiting.
+    let deadly = bench.submit_faulty(1, 1, "drop: panic");
+    let (begun, waiting) = (bench.submit(2, LIMIT), bench.submit(3, LIMIT));
+    bench.gate = None;
+    assert_eq!(samples(&deadly), expected(1, 1));
+    for job in [&begun, &waiting] {
+        let error = failure(job);
+        assert!(error.to_string().contains("worker thread died (no grave)"), "{error}");
+    }
+    let late = bench.try_submit(4, 1, spec()).err();
+    assert!(matches!(late, Some(PosteriorError::Device { .. })), "{late:?}");
+}
+
+#[test]
+fn a_worker_that_cannot_begin_fails_all_jobs() {
+    let (ready, begin) = channel::<()>();
+    let make = move || -> Fake {
+        let _ = begin.recv();
+        panic!("no libtorch")
+    };
+    let pool = Pool::start(10, LIMIT, make).expect("a thread");
+    let submit = || pool.submit(spec(), BatchKey::new("prior".into(), &Options::default()));
+    let job = submit().expect("nobody knows yet");
+    drop(ready);
+    let error = failure(&job);
+    assert!(error.to_string().contains("worker thread died (no libtorch)"), "{error}");
+    assert!(matches!(submit(), Err(PosteriorError::Device { .. })));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::posterior::Posterior;
 use super::queue::{Entry, Queue, Share, Tally};
 use crate::error::PosteriorError;
 use crate::sampler::{BatchOutcome, Observer};
+use std::any::Any;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -175,11 +176,15 @@ fn guarded<T>(
     work: impl FnOnce() -> Result<T, PosteriorError>,
 ) -> Result<T, PosteriorError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
-        let message = payload
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| payload.downcast_ref::<&str>().copied())
-            .unwrap_or("panic without a message");
-        Err(PosteriorError::Panic { what, message: message.to_owned() })
+        Err(PosteriorError::Panic { what, message: panic_message(&*payload).to_owned() })
     })
+}
+
+/// What a panic said.
+pub(super) fn panic_message(payload: &(dyn Any + Send)) -> &str {
+    payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("panic without a message")
 }
