@@ -158,6 +158,8 @@ impl Conductor<'_, '_> {
             Read::Unchanged(work) => {
                 self.outcome.quarantined += 1;
                 self.open.remove(&work.index);
+                let name = self.shared.name(work);
+                log::warn!("{name}: left in quarantine, nothing has changed (--retry-quarantined)");
             }
             Read::Failed(work, fault) => self.failed(work, fault),
         }
