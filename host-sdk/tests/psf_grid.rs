@@ -70,7 +70,7 @@ fn two_chips_are_told_apart() {
     write(&path, &[0.0, 100.0], &[0.0, 50.0, 50.0, 100.0], 8);
     let grid = open(&path).unwrap();
     // CCDCHIP 2 is the lower one. Near the gap nothing of the other chip comes in.
-    assert_eq!(value(&grid, [0.0, 49.9], Some(2)), 1.0 + 2.0 * 49.9 / 50.0);
+    assert!((value(&grid, [0.0, 49.9], Some(2)) - (1.0 + 2.0 * 49.9 / 50.0)).abs() < 1e-12);
     assert_eq!(value(&grid, [0.0, 60.0], Some(2)), 3.0);
     assert_eq!(value(&grid, [0.0, 0.0], Some(1)), 5.0);
     assert_eq!(value(&grid, [100.0, 50.0], Some(1)), 8.0);
@@ -110,10 +110,10 @@ fn stsci_grids() {
     }
     let grid = open(&uvis).unwrap();
     let sum = |at, chip| grid.at(at, Some(chip), "test").unwrap().kernel.sum() / 16.0;
-    // The light of a star within 12 pixels.
+    // Normalised to a smaller aperture than the 25 pixels of the array.
     for chip in [1, 2] {
         let flux = sum([1000.0, 700.0], chip);
-        assert!((0.9..1.05).contains(&flux), "{flux}");
+        assert!((0.95..1.15).contains(&flux), "{flux}");
     }
     let kernel = |at, chip| grid.at(at, Some(chip), "test").unwrap().kernel;
     let (upper, lower) = (kernel([2048.0, 0.0], 1), kernel([2048.0, 2048.0], 2));

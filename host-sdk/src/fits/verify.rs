@@ -118,7 +118,7 @@ mod tests {
             std::fs::write(&path, bytes).unwrap();
             verify(&path).unwrap_err().to_string()
         };
-        for (position, words) in [(85, "[0]: CHECKSUM"), (2 * BLOCK + 200, "[1]: DATASUM")] {
+        for (position, words) in [(60, "[0]: CHECKSUM"), (2 * BLOCK + 200, "[1]: DATASUM")] {
             let mut bytes = whole.clone();
             bytes[position] ^= 1;
             let said = reason(&bytes);

@@ -156,15 +156,17 @@ pub fn manifest(folder: &Path, name: &str, table: &str, samples: usize, run: &st
     path
 }
 
-/// What is different between two products, times in the primary header aside.
+/// What is different between two products, apart from when and at what cost they were made: the
+/// plugin counts the network's evaluations by batch, and which targets share a batch is chance.
 pub fn difference(one: &Path, other: &Path) -> Option<String> {
-    const TIMES: [&str; 5] = ["DATE", "SAMPTIME", "NETSHARE", "NOISSHAR", "CHECKSUM"];
+    const COST: [&str; 7] =
+        ["DATE", "SAMPTIME", "NETEVALS", "NETSHARE", "NOISEVAL", "NOISSHAR", "CHECKSUM"];
     let split = |path: &Path| -> Option<(Vec<String>, Vec<u8>)> {
         let bytes = std::fs::read(path).ok()?;
         let end = bytes.chunks(80).position(|card| card.trim_ascii_end() == b"END")?;
         let head =
             bytes[..80 * end].chunks(80).map(|card| String::from_utf8_lossy(card).into_owned());
-        let kept = head.filter(|card| !TIMES.contains(&card[..8].trim_end()));
+        let kept = head.filter(|card| !COST.contains(&card[..8].trim_end()));
         let block = (80 * (end + 1)).next_multiple_of(2880);
         Some((kept.collect(), bytes[block..].to_vec()))
     };

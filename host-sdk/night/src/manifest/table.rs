@@ -52,15 +52,16 @@ fn fits(path: &Path) -> Result<Vec<Row>, String> {
     let mut values: Vec<Vec<Cell>> = Vec::new();
     for k in 1..=columns {
         let text = |stem: &str| table.header.string(&format!("{stem}{k}")).unwrap_or("");
-        let key = text("TTYPE").trim().to_ascii_lowercase();
+        let name = text("TTYPE").trim();
+        let key = name.to_ascii_lowercase();
         let form = text("TFORM").trim().to_ascii_uppercase();
         let column = match form.chars().find(char::is_ascii_alphabetic) {
             Some('A') => {
-                let cells = file.text_column(table.index, &key).map_err(|e| e.to_string())?;
+                let cells = file.text_column(table.index, name).map_err(|e| e.to_string())?;
                 cells.into_iter().map(|cell| Cell::Text(cell.trim().into())).collect()
             }
             Some('B' | 'I' | 'J' | 'K' | 'E' | 'D') => {
-                let cells = file.column(table.index, &key).map_err(|e| e.to_string())?;
+                let cells = file.column(table.index, name).map_err(|e| e.to_string())?;
                 cells.into_iter().map(Cell::Number).collect()
             }
             _ => return Err(format!("column {key}: needed text or numbers, got TFORM {form:?}")),

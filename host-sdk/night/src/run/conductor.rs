@@ -1,6 +1,6 @@
 //! Who reads, samples and writes when: the main thread of a run.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel, sync_channel};
@@ -42,8 +42,6 @@ struct Conductor<'a, 's> {
     /// Targets that are not settled.
     open: HashSet<usize>,
     total: usize,
-    /// Attempts begun and not ended, for those a signal abandons.
-    begun: HashMap<usize, u32>,
     in_flight: Vec<InFlight>,
     writing: usize,
     /// Attempts to come, and when.
@@ -67,7 +65,6 @@ pub(super) fn conduct(
         shared,
         open: work.iter().map(|work| work.index).collect(),
         total: work.len(),
-        begun: HashMap::new(),
         in_flight: Vec::new(),
         writing: 0,
         later: Vec::new(),
@@ -167,7 +164,6 @@ impl Conductor<'_, '_> {
 
     fn submit(&mut self, prepared: Prepared) {
         let Prepared { work, ready, record, read_s } = prepared;
-        self.begun.insert(work.index, work.attempt);
         match ready.submit(self.shared.engine) {
             Ok(submitted) => {
                 let since = Instant::now();
@@ -234,7 +230,7 @@ impl Conductor<'_, '_> {
             let backoff_s = self.shared.backoff_s(work.of_run);
             let event = What::Retry { reason, backoff_s };
             self.record(work, event);
-            self.begun.remove(&work.index);
+            self.shared.begun().remove(&work.index);
             let when = Instant::now() + Duration::from_secs_f64(backoff_s.clamp(0.0, 1e6));
             let next = Work { attempt: work.attempt + 1, of_run: work.of_run + 1, ..work };
             self.later.push((when, next));
@@ -243,7 +239,7 @@ impl Conductor<'_, '_> {
 
     fn settle(&mut self, work: Work, what: What) {
         self.open.remove(&work.index);
-        self.begun.remove(&work.index);
+        self.shared.begun().remove(&work.index);
         self.record(work, what);
     }
 
@@ -263,7 +259,8 @@ impl Conductor<'_, '_> {
         while let Ok(written) = written.recv() {
             self.written(written);
         }
-        for (index, attempt) in std::mem::take(&mut self.begun) {
+        let begun = std::mem::take(&mut *self.shared.begun());
+        for (index, attempt) in begun {
             let work = Work { index, attempt, of_run: 1 };
             self.record(work, What::Abandoned { reason: "the night was stopped".into() });
         }

@@ -17,6 +17,7 @@ mod writer;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pellucid_host::HostError;
@@ -100,6 +101,8 @@ struct Shared<'a> {
     journal: Journal,
     options: &'a RunOptions<'a>,
     stopping: AtomicBool,
+    /// Attempts begun and not ended, by position: those that a signal abandons.
+    begun: Mutex<HashMap<usize, u32>>,
     /// The inputs' state of targets that were quarantined last.
     quarantined: HashMap<usize, String>,
 }
@@ -107,6 +110,10 @@ struct Shared<'a> {
 impl Shared<'_> {
     fn name(&self, work: Work) -> &str {
         &self.night.targets[work.index].name
+    }
+
+    fn begun(&self) -> MutexGuard<'_, HashMap<usize, u32>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stopping(&self) -> bool {
@@ -178,6 +185,7 @@ pub fn run(
         folder,
         options,
         stopping: AtomicBool::new(false),
+        begun: Mutex::default(),
         quarantined,
     };
     let (outcome, memory) = conductor::conduct(&shared, work.collect());

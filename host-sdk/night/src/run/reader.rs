@@ -58,6 +58,7 @@ fn one(shared: &Shared<'_>, work: Work) -> Read {
     {
         return Read::Kept(work);
     }
+    shared.begun().insert(work.index, work.attempt);
     let event = shared.journal.record(&described.name, work.attempt, What::Started);
     (shared.options.observer)(&event, super::Count::default());
     match target.and_then(|target| prepare(shared, work, &target, begun)) {
