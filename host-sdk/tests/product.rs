@@ -7,8 +7,8 @@ use std::process::Command;
 use ndarray::{Array2, Array3};
 use pellucid_host::fits::Card;
 use pellucid_host::product::{
-    Cost, Diagnostics, ExposureFit, ExposureProduct, Flags, NoiseCheck, Product, Provenance,
-    Statistics, write_figure,
+    Cost, Diagnostics, ExposureFit, ExposureProduct, Flags, NightRecord, NoiseCheck, Product,
+    Provenance, Statistics, write_figure,
 };
 use pellucid_host::sky::{ModelGrid, SkyPosition};
 
@@ -115,6 +115,12 @@ fn product() -> Product {
             config: serde_json::json!({"steps": 25, "note": "it's long".repeat(20)}).to_string(),
             plugin_record: "{}".into(),
             date: "2026-01-02T03:04:05".into(),
+            night: Some(NightRecord {
+                night: "2026-11-28".into(),
+                target: "ngc1".into(),
+                inputs_sha256: "ab".repeat(32),
+                sha256: "cd".repeat(32),
+            }),
         },
     }
 }

@@ -1,6 +1,8 @@
 //! What the command-line tests share: files to work on, and the program to run.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod sky;
+
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
