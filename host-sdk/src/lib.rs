@@ -50,7 +50,7 @@ pub mod product;
 pub mod session;
 pub mod sky;
 
-pub use atomic::check_output;
+pub use atomic::{check_output, write_file};
 pub use error::{HostError, Result, Status};
 /// The arrays of this interface.
 pub use ndarray;

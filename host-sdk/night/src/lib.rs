@@ -1,9 +1,10 @@
 //! Batch nights: hundreds of targets unattended, nothing lost.
 //!
 //! A night is a manifest of targets. Its folder holds one product per target, a ledger of what
-//! happened ([`ledger`]) and what is known of each target now ([`state`]).
+//! happened ([`ledger`]) and what is known of each target now ([`state`]). [`report`] shows it to people.
 
 #![deny(unsafe_code)]
 
 pub mod ledger;
+pub mod report;
 pub mod state;

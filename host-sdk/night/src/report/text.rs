@@ -1,0 +1,84 @@
+//! Text and numbers as people read them.
+
+use std::time::Duration;
+
+pub(super) use pellucid_host::product::short_number as number;
+
+/// Text from outside, fit to be shown: control characters and those that turn the direction of
+/// writing, which could make a name look like another, become visible. Escaping is maud's.
+pub(super) fn visible(text: &str) -> String {
+    let hidden = |c: char| {
+        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        turns || c == '\u{feff}' || (c.is_control() && c != '\n')
+    };
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\t' => shown.push(' '),
+            c if hidden(c) => shown.extend(c.escape_unicode()),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+/// Seconds as `2h 5m 3s`, below ten seconds as `3.25 s`.
+pub(super) fn duration(seconds: f64) -> String {
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(_) if seconds < 10.0 => format!("{} s", number(seconds)),
+        Ok(whole) => humantime::format_duration(Duration::from_secs(whole.as_secs())).to_string(),
+        Err(_) => "-".into(),
+    }
+}
+
+/// Seconds since 1970 of an ISO 8601 time, UTC, with or without `Z`.
+pub(super) fn seconds_of(time: &str) -> Option<f64> {
+    let time = humantime::parse_rfc3339_weak(time.trim()).ok()?;
+    let since = time.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(since.as_secs_f64())
+}
+
+/// With `digits` decimals; a dash for what is not a number.
+pub(super) fn fixed(value: f64, digits: usize) -> String {
+    match value.is_finite() {
+        true => format!("{value:.digits$}"),
+        false => "-".into(),
+    }
+}
+
+/// `1 target`, `2 targets`.
+pub(super) fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// Bytes as `12.3 kB`.
+pub(super) fn bytes(n: usize) -> String {
+    match n {
+        0..1_000 => format!("{n} B"),
+        1_000..1_000_000 => format!("{:.1} kB", n as f64 / 1e3),
+        _ => format!("{:.1} MB", n as f64 / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hidden_characters_are_shown() {
+        assert_eq!(visible("a\u{202e}b\u{0}c\td\ne\u{1b}[31m"), "a\\u{202e}b\\u{0}c d\ne\\u{1b}[31m");
+        assert_eq!(visible("σ <b>é</b>"), "σ <b>é</b>");
+    }
+
+    #[test]
+    fn times_and_sizes() {
+        assert_eq!(duration(7503.9), "2h 5m 3s");
+        assert_eq!(duration(0.25), "0.25 s");
+        assert_eq!([duration(f64::NAN), duration(-1.0)], ["-", "-"]);
+        let apart = |a, b| seconds_of(b).unwrap() - seconds_of(a).unwrap();
+        assert_eq!(apart("2026-02-28T23:59:59", "2026-03-01T00:00:00.500Z"), 1.5);
+        assert_eq!(seconds_of("yesterday"), None);
+        assert_eq!([bytes(12), bytes(12_345), bytes(2_500_000)], ["12 B", "12.3 kB", "2.5 MB"]);
+        assert_eq!([count(1, "target"), count(0, "target")], ["1 target", "0 targets"]);
+    }
+}
