@@ -20,6 +20,9 @@ pub enum Failure {
     /// Something in the library or the plugin.
     #[error("{0}")]
     Host(HostError),
+    /// A page could not be made.
+    #[error("{0}")]
+    Report(#[from] pellucid_night::report::ReportError),
     /// `doctor` found something.
     #[error("{0} check(s) failed")]
     Checks(usize),
@@ -33,7 +36,7 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
-            Self::Host(_) | Self::Checks(_) | Self::Cancelled => 1,
+            Self::Host(_) | Self::Report(_) | Self::Checks(_) | Self::Cancelled => 1,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The pellucid command: simulate, predict, sample, inspect, models, doctor.
+//! The pellucid command: simulate, predict, sample, inspect, plot, models, doctor.
 //!
 //! Works through the plugin's C interface only. Exit codes: 0 done, 1 failed, 2 wrong usage,
 //! 3 done but some samples failed.
@@ -13,6 +13,7 @@ mod inspect;
 mod interrupt;
 mod models;
 mod outputs;
+mod plot;
 mod predict;
 mod sample;
 mod simulate;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Predict(args) => predict::run(&args),
         Command::Sample(args) => sample::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Plot(args) => plot::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Doctor(args) => doctor::run(&args),
     };

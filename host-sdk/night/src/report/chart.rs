@@ -44,7 +44,8 @@ pub(super) struct Chart<'a> {
 impl Chart<'_> {
     /// The figure; empty if there is not one point.
     pub(super) fn draw(&self) -> Markup {
-        let points = || self.curves.iter().flat_map(|c| &c.points).filter(|(x, y)| (x + y).is_finite());
+        let points =
+            || self.curves.iter().flat_map(|c| &c.points).filter(|(x, y)| (x + y).is_finite());
         let Some(first) = points().next() else { return html! {} };
         let bounds = |get: fn(&(f64, f64)) -> f64| {
             points().map(get).fold((get(first), get(first)), |(a, b), v| (a.min(v), b.max(v)))
@@ -56,7 +57,13 @@ impl Chart<'_> {
         );
         let summary = format!(
             "{}: {} against {}; {} curves, {} from {} to {}",
-            self.title, self.y, self.x, self.curves.len(), self.y, number(y.low), number(y.high)
+            self.title,
+            self.y,
+            self.x,
+            self.curves.len(),
+            self.y,
+            number(y.low),
+            number(y.high)
         );
         let foot = HEIGHT - BOTTOM;
         html! {

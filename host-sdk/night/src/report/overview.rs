@@ -63,7 +63,8 @@ struct Rate {
 
 impl Rate {
     fn of(provenances: &[&Provenance]) -> Option<Self> {
-        let times = provenances.iter().filter_map(|p| Some((seconds_of(&p.date)?, p.date.as_str())));
+        let times =
+            provenances.iter().filter_map(|p| Some((seconds_of(&p.date)?, p.date.as_str())));
         let mut times: Vec<_> = times.collect();
         times.sort_by(|a, b| a.0.total_cmp(&b.0));
         let ((start, first), (end, last)) = (times.first()?, times.last()?);

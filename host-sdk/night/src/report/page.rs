@@ -37,7 +37,8 @@ impl Page {
                 style { (PreEscaped(style)) }
             }
         };
-        let html = format!("{}<html lang=\"en\">{}<body>", DOCTYPE.into_string(), head.into_string());
+        let html =
+            format!("{}<html lang=\"en\">{}<body>", DOCTYPE.into_string(), head.into_string());
         Self { html, script }
     }
 

@@ -76,7 +76,8 @@ impl Picture {
             [grey, ..] => [*grey; 3],
             [] => MASKED,
         };
-        let colours: Vec<_> = buffer[..info.buffer_size()].chunks_exact(samples).map(colour).collect();
+        let colours: Vec<_> =
+            buffer[..info.buffer_size()].chunks_exact(samples).map(colour).collect();
         for drop in 0..8 {
             // The middle of what is dropped, but black stays black and white white.
             let coarse = |v: u8| match (v >> drop, 255u8 >> drop) {
@@ -194,7 +195,8 @@ mod tests {
         let mut png = Vec::new();
         let mut encoder = png::Encoder::new(&mut png, 64, 64);
         encoder.set_color(png::ColorType::Rgb);
-        let pixels: Vec<u8> = (0..4096u32).flat_map(|k| [(k / 16) as u8, (k % 256) as u8, 255]).collect();
+        let pixels: Vec<u8> =
+            (0..4096u32).flat_map(|k| [(k / 16) as u8, (k % 256) as u8, 255]).collect();
         encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
         let picture = Picture::decode(&png, "test").unwrap();
         assert!(picture.palette.len() <= 256);
@@ -208,7 +210,8 @@ mod tests {
 
     #[test]
     fn blocks_are_averaged_without_what_has_no_value() {
-        let image = Array2::from_shape_vec((2, 4), vec![1.0, 3.0, f32::NAN, 4.0, 5.0, 7.0, 6.0, 8.0]);
+        let image =
+            Array2::from_shape_vec((2, 4), vec![1.0, 3.0, f32::NAN, 4.0, 5.0, 7.0, 6.0, 8.0]);
         let small = shrink(image.unwrap().view(), 2);
         assert_eq!(small.into_raw_vec_and_offset().0, [4.0, 6.0]);
         assert_eq!(shrink(Array2::zeros((3, 3)).view(), 8).dim(), (3, 3));

@@ -40,14 +40,16 @@ fn read(path: &Path) -> Result<Content, ReportError> {
     }
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
     let name = name.strip_suffix(".log.jsonl").unwrap_or(&name);
-    Training::parse(name, &text).map(Content::Training).map_err(|(line, reason)| {
-        ReportError::Content { path: path.into(), line, reason }
-    })
+    Training::parse(name, &text)
+        .map(Content::Training)
+        .map_err(|(line, reason)| ReportError::Content { path: path.into(), line, reason })
 }
 
 fn render(contents: &[Content]) -> String {
-    let trainings: Vec<_> =
-        contents.iter().filter_map(|c| if let Content::Training(t) = c { Some(t) } else { None }).collect();
+    let trainings: Vec<_> = contents
+        .iter()
+        .filter_map(|c| if let Content::Training(t) = c { Some(t) } else { None })
+        .collect();
     let benches: Vec<_> = contents
         .iter()
         .flat_map(|c| if let Content::Benches(b) = c { &b[..] } else { &[] })

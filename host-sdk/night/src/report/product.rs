@@ -101,7 +101,8 @@ impl Shown {
         };
         let mut notes = Vec::new();
         let pictures = pictures(path, target.figure.as_deref(), share, &mut notes);
-        let pictures = pictures.map_err(|e| notes.push(format!("The product cannot be shown: {e}")));
+        let pictures =
+            pictures.map_err(|e| notes.push(format!("The product cannot be shown: {e}")));
         for note in &mut notes {
             *note = visible(note);
         }
@@ -218,8 +219,7 @@ fn maps(product: &Product) -> Result<Vec<Map>, ReportError> {
 }
 
 fn exposures(product: &Product) -> Result<Vec<ShownExposure>, ReportError> {
-    let scale =
-        Scale { low: -4.0, high: 4.0, soft: f64::INFINITY, map: ColourMap::Diverging };
+    let scale = Scale { low: -4.0, high: 4.0, soft: f64::INFINITY, map: ColourMap::Diverging };
     let each = product.exposures.iter().enumerate();
     each.map(|(k, exposure)| {
         let image = &exposure.residual / &exposure.sigma;

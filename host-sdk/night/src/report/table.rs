@@ -107,7 +107,8 @@ fn cells(quality: Option<&Quality>) -> Markup {
         let texts: Vec<_> = values.iter().map(|v| fixed(*v, digits)).collect();
         if texts.is_empty() { "-".to_owned() } else { texts.join("  ") }
     };
-    let flags: Vec<_> = q.flags.split(',').map(str::trim).filter(|f| *f != "-" && !f.is_empty()).collect();
+    let flags: Vec<_> =
+        q.flags.split(',').map(str::trim).filter(|f| *f != "-" && !f.is_empty()).collect();
     let (flux, spread) = q.flux_e_per_s;
     html! {
         td.samples data-v=(q.samples) { (q.samples)

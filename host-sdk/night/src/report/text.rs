@@ -66,7 +66,10 @@ mod tests {
 
     #[test]
     fn hidden_characters_are_shown() {
-        assert_eq!(visible("a\u{202e}b\u{0}c\td\ne\u{1b}[31m"), "a\\u{202e}b\\u{0}c d\ne\\u{1b}[31m");
+        assert_eq!(
+            visible("a\u{202e}b\u{0}c\td\ne\u{1b}[31m"),
+            "a\\u{202e}b\\u{0}c d\ne\\u{1b}[31m"
+        );
         assert_eq!(visible("σ <b>é</b>"), "σ <b>é</b>");
     }
 
