@@ -173,7 +173,7 @@ fn logs_and_benches_become_a_page() {
     // Five charts a run, each curve drawn.
     assert_eq!(html.matches("<figure class=\"chart\"").count(), 10);
     let drawn = between(&html, "d=\"M", "\"").len();
-    assert!(drawn > 60 && html.contains("band 8") && html.contains("base 8"), "{drawn}");
+    assert!(drawn > 40 && html.contains("band 8") && html.contains("Base alone"), "{drawn}");
     assert!(html.len() < 400_000, "{}", html.len());
 
     let other = folder.0.join("other.txt");

@@ -2,12 +2,12 @@
 
 use maud::{Markup, PreEscaped, html};
 
-use super::text::number;
+use super::text::{count, number};
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 300.0;
 const LEFT: f64 = 58.0;
-const RIGHT: f64 = 12.0;
+const RIGHT: f64 = 24.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 40.0;
 /// More points than pixels are thinned.
@@ -20,15 +20,13 @@ pub(super) struct Curve {
     pub(super) colour: usize,
     /// A noisy one that stands behind the others.
     pub(super) thin: bool,
-    pub(super) dashed: bool,
     /// x, y; what is not finite leaves a gap, and so does an x that goes back.
     pub(super) points: Vec<(f64, f64)>,
 }
 
 impl Curve {
     fn class(&self) -> String {
-        let extra = [(self.thin, " thin"), (self.dashed, " dash")];
-        let extra: String = extra.iter().filter(|(on, _)| *on).map(|(_, c)| *c).collect();
+        let extra = if self.thin { " thin" } else { "" };
         format!("curve k{}{extra}", self.colour % 8)
     }
 }
@@ -50,18 +48,17 @@ impl Chart<'_> {
         let bounds = |get: fn(&(f64, f64)) -> f64| {
             points().map(get).fold((get(first), get(first)), |(a, b), v| (a.min(v), b.max(v)))
         };
-        let (x, y) = (Axis::new(bounds(|p| p.0), false), Axis::new(bounds(|p| p.1), true));
+        let (x, y) = (Axis::new(bounds(|p| p.0), false), Axis::new(bounds(|p| p.1), true).roomy());
         let (px, py) = (
             |v: f64| LEFT + x.fraction(v) * (WIDTH - LEFT - RIGHT),
             |v: f64| HEIGHT - BOTTOM - y.fraction(v) * (HEIGHT - TOP - BOTTOM),
         );
         let summary = format!(
-            "{}: {} against {}; {} curves, {} from {} to {}",
+            "{}: {} against {}; {}, between {} and {}",
             self.title,
             self.y,
             self.x,
-            self.curves.len(),
-            self.y,
+            count(self.curves.len(), "curve"),
             number(y.low),
             number(y.high)
         );
@@ -133,6 +130,22 @@ impl Axis {
         }
     }
 
+    /// With a little room at both ends, so that no curve runs along the frame.
+    fn roomy(self) -> Self {
+        const ROOM: f64 = 0.04;
+        let (low, high) = match self.logarithmic {
+            true => {
+                let factor = (self.high / self.low).powf(ROOM);
+                (self.low / factor, self.high * factor)
+            }
+            false => {
+                let room = ROOM * (self.high - self.low);
+                (self.low - room, self.high + room)
+            }
+        };
+        Self { low, high, ..self }
+    }
+
     fn fraction(&self, value: f64) -> f64 {
         match self.logarithmic {
             true => (value / self.low).ln() / (self.high / self.low).ln(),
@@ -165,7 +178,7 @@ mod tests {
     #[test]
     fn axes_have_round_ticks() {
         assert_eq!(Axis::new((0.0, 7500.0), false).ticks(), [0.0, 2000.0, 4000.0, 6000.0]);
-        assert_eq!(Axis::new((0.03, 0.9), true).ticks().len(), 5);
+        assert_eq!(Axis::new((0.03, 0.9), true).ticks().len(), 4, "0.05, 0.1, 0.2, 0.5");
         assert_eq!(Axis::new((3.0, 3.0), true).fraction(3.0), 0.5);
         assert!(!Axis::new((-1.0, 2.0), true).logarithmic);
     }

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::chart::{Chart, Curve};
-use super::text::{duration, fixed, number};
+use super::text::{duration, fixed};
 
 /// What the lines of a log say.
 #[derive(Debug)]
@@ -49,7 +49,6 @@ impl Training {
             label: label.into(),
             colour,
             thin,
-            dashed: false,
             points: series(list, |v| v[key].as_f64()),
         };
         let loss = [
@@ -100,32 +99,27 @@ impl Training {
                 }
                 @if let Some(images) = last(&self.steps, "images") { div { dt { "Images" } dd { (images) } } }
                 @if let Some(loss) = last(&self.validations, "validation_loss") {
-                    div { dt { "Validation loss" } dd { (number(loss)) small { "best " (number(best)) } } }
+                    div { dt { "Validation loss" } dd { (fixed(loss, 4)) small { "best " (fixed(best, 4)) } } }
                 }
                 @if let Some(base) = last(&self.validations, "base_loss") {
-                    div { dt { "Loss of the base alone" } dd { (number(base)) } }
+                    div { dt { "Loss of the base alone" } dd { (fixed(base, 4)) } }
                 }
                 @if seconds > 0.0 { div { dt { "Training time" } dd { (duration(seconds)) } } }
             }
         }
     }
 
-    /// One curve a band, from small noise to large, and dashed what the base alone reaches.
+    /// One curve a band, from small noise to large.
     fn bands(&self) -> Vec<Curve> {
-        let count = |key: &str| {
-            let lists = self.validations.iter().filter_map(|v| v[key].as_array());
-            lists.map(Vec::len).max().unwrap_or(0)
+        let lists = self.validations.iter().filter_map(|v| v["bands"].as_array());
+        let count = lists.map(Vec::len).max().unwrap_or(0);
+        let curve = |band: usize| Curve {
+            label: format!("band {}", band + 1),
+            colour: band,
+            thin: false,
+            points: series(&self.validations, |v| v["bands"][band].as_f64()),
         };
-        let each = |key: &'static str, label: &'static str, dashed| {
-            (0..count(key)).map(move |band| Curve {
-                label: format!("{label} {}", band + 1),
-                colour: band,
-                thin: dashed,
-                dashed,
-                points: series(&self.validations, |v| v[key][band].as_f64()),
-            })
-        };
-        each("bands", "band", false).chain(each("base_bands", "base", true)).collect()
+        (0..count).map(curve).collect()
     }
 
     fn table(&self) -> Markup {

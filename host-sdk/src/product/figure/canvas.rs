@@ -118,7 +118,8 @@ impl Canvas {
         encoder.set_depth(png::BitDepth::Eight);
         let encoded =
             encoder.write_header().and_then(|mut writer| writer.write_image_data(&self.pixels));
-        encoded.map_err(|e| HostError::io("encode", "figure".as_ref())(std::io::Error::other(e)))?;
+        encoded
+            .map_err(|e| HostError::io("encode", "figure".as_ref())(std::io::Error::other(e)))?;
         Ok(bytes)
     }
 }
