@@ -14,6 +14,8 @@ use super::error::ReportError;
 pub(super) const LEVELS: u8 = 96;
 /// Colour of pixels without a value, as in the figures.
 const MASKED: [u8; 3] = [168, 168, 174];
+/// Colours of a decoded figure that may enter its palette.
+const MOST_CANDIDATES: usize = 4096;
 /// A decoded figure above this is taken for a mistake, bytes.
 const LARGEST_FIGURE: usize = 256 << 20;
 
@@ -59,8 +61,7 @@ impl Picture {
         Some(Self { width, height, pixels, palette: first.palette.clone() })
     }
 
-    /// A PNG of any kind, with at most 256 colours: where there are more, the lowest bits of each
-    /// channel go until there are not.
+    /// A PNG of any kind, with at most 256 colours: where there are more, near ones become one.
     pub(super) fn decode(png: &[u8], what: &str) -> Result<Self, ReportError> {
         let broken = |e: png::DecodingError| picture_error(what, e);
         let limits = png::Limits { bytes: LARGEST_FIGURE };
@@ -78,17 +79,9 @@ impl Picture {
         };
         let colours: Vec<_> =
             buffer[..info.buffer_size()].chunks_exact(samples).map(colour).collect();
-        for drop in 0..8 {
-            // The middle of what is dropped, but black stays black and white white.
-            let coarse = |v: u8| match (v >> drop, 255u8 >> drop) {
-                (v, top) => (u16::from(v) * 255 / u16::from(top)) as u8,
-            };
-            if let Some((pixels, palette)) = indexed(colours.iter().map(|c| c.map(coarse))) {
-                let (width, height) = (info.width as usize, info.height as usize);
-                return Ok(Self { width, height, pixels, palette });
-            }
-        }
-        Err(picture_error(what, "too many colours"))
+        let (palette, near) = reduced(&colours);
+        let pixels = colours.iter().map(|c| near[c]).collect();
+        Ok(Self { width: info.width as usize, height: info.height as usize, pixels, palette })
     }
 
     /// As a data: URI, ready for `src`.
@@ -119,19 +112,42 @@ fn picture_error(what: &str, reason: impl ToString) -> ReportError {
     ReportError::Picture { what: what.into(), reason: reason.to_string() }
 }
 
-/// Indices and palette, in the order of first use; `None` if there are more than 256 colours.
-fn indexed(colours: impl Iterator<Item = [u8; 3]>) -> Option<(Vec<u8>, Vec<[u8; 3]>)> {
-    let (mut known, mut palette) = (HashMap::new(), Vec::new());
-    let mut index = |colour: [u8; 3]| {
-        let next = known.len();
-        let index = *known.entry(colour).or_insert(next);
-        if index == palette.len() {
-            palette.push(colour);
-        }
-        u8::try_from(index).ok()
+/// At most 256 of the colours, and the index of the one nearest to each: the most frequent ones that
+/// are a distance apart, the smallest distance at which they are few enough. Figures have some
+/// hundred colours along three smooth maps, so that none moves far.
+fn reduced(colours: &[[u8; 3]]) -> (Vec<[u8; 3]>, HashMap<[u8; 3], u8>) {
+    let mut counts = HashMap::new();
+    for colour in colours {
+        *counts.entry(*colour).or_insert(0usize) += 1;
+    }
+    let mut known: Vec<_> = counts.into_iter().collect();
+    known.sort_by_key(|(colour, count)| (usize::MAX - count, *colour));
+    // Only photographs have more; the most frequent ones speak for them.
+    let candidates = &known[..known.len().min(MOST_CANDIDATES)];
+    let distance = |a: [u8; 3], b: [u8; 3]| -> u32 {
+        (0..3).map(|c| u32::from(a[c].abs_diff(b[c])).pow(2)).sum()
     };
-    let pixels = colours.map(&mut index).collect::<Option<Vec<_>>>()?;
-    Some((pixels, palette))
+    let mut palette: Vec<[u8; 3]> = Vec::new();
+    for apart in (0..32u32).chain([64, 512]) {
+        palette.clear();
+        for (colour, _) in candidates {
+            if palette.iter().all(|p| distance(*p, *colour) > apart * apart) {
+                palette.push(*colour);
+            }
+            if palette.len() > 256 {
+                break;
+            }
+        }
+        if palette.len() <= 256 {
+            break;
+        }
+    }
+    let nearest = |colour: [u8; 3]| {
+        let each = palette.iter().map(|p| distance(*p, colour)).enumerate();
+        each.min_by_key(|(_, far)| *far).map_or(0, |(k, _)| k as u8)
+    };
+    let near = known.iter().map(|(colour, _)| (*colour, nearest(*colour))).collect();
+    (palette, near)
 }
 
 /// The mean of blocks, so that no side is longer than `longest`. Pixels without a value do not count;
@@ -190,21 +206,34 @@ mod tests {
         assert!(Picture::sheet(&[], 2).is_none());
     }
 
+    fn png(side: u32, pixel: impl Fn(u32) -> [u8; 3]) -> Vec<u8> {
+        let mut png = Vec::new();
+        let mut encoder = png::Encoder::new(&mut png, side, side);
+        encoder.set_color(png::ColorType::Rgb);
+        let pixels: Vec<u8> = (0..side * side).flat_map(pixel).collect();
+        encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+        png
+    }
+
+    /// Farthest that a channel moved.
+    fn moved(picture: &Picture, pixel: impl Fn(u32) -> [u8; 3]) -> u8 {
+        let far = (0u32..).zip(&picture.pixels).map(|(k, index)| {
+            let (is, was) = (picture.palette[usize::from(*index)], pixel(k));
+            (0..3).map(|c| is[c].abs_diff(was[c])).max().unwrap()
+        });
+        far.max().unwrap()
+    }
+
     #[test]
     fn many_colours_become_few_and_near() {
-        let mut png = Vec::new();
-        let mut encoder = png::Encoder::new(&mut png, 64, 64);
-        encoder.set_color(png::ColorType::Rgb);
-        let pixels: Vec<u8> =
-            (0..4096u32).flat_map(|k| [(k / 16) as u8, (k % 256) as u8, 255]).collect();
-        encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
-        let picture = Picture::decode(&png, "test").unwrap();
-        assert!(picture.palette.len() <= 256);
-        let far = picture.pixels.iter().zip(pixels.chunks_exact(3)).map(|(k, p)| {
-            let q = picture.palette[usize::from(*k)];
-            (0..3).map(|c| q[c].abs_diff(p[c])).max().unwrap()
-        });
-        assert!(far.max().unwrap() <= 24);
+        let few = |k: u32| ColourMap::Viridis.at(f64::from(k % 200) / 199.0);
+        assert_eq!(moved(&Picture::decode(&png(64, few), "few").unwrap(), few), 0);
+        let maps = [ColourMap::Inferno, ColourMap::Viridis, ColourMap::Diverging];
+        let figure = |k: u32| maps[k as usize % 3].at(f64::from(k) / 4095.0);
+        let picture = Picture::decode(&png(64, figure), "figure").unwrap();
+        assert!(picture.palette.len() <= 256 && moved(&picture, figure) <= 6);
+        let any = |k: u32| [(k >> 8) as u8, k as u8, (k * 37) as u8];
+        assert!(Picture::decode(&png(256, any), "any").unwrap().palette.len() <= 256);
         assert!(Picture::decode(b"no PNG", "test").unwrap_err().to_string().starts_with("test: "));
     }
 

@@ -40,9 +40,14 @@ pub(super) fn seconds_of(time: &str) -> Option<f64> {
 
 /// With `digits` decimals; a dash for what is not a number.
 pub(super) fn fixed(value: f64, digits: usize) -> String {
-    match value.is_finite() {
-        true => format!("{value:.digits$}"),
-        false => "-".into(),
+    if !value.is_finite() {
+        return "-".into();
+    }
+    let text = format!("{value:.digits$}");
+    // What rounds to nothing has no sign.
+    match text.bytes().all(|b| matches!(b, b'-' | b'0' | b'.')) {
+        true => text.trim_start_matches('-').into(),
+        false => text,
     }
 }
 
@@ -79,6 +84,7 @@ mod tests {
         assert_eq!(duration(0.25), "0.25 s");
         assert_eq!([duration(f64::NAN), duration(-1.0)], ["-", "-"]);
         let apart = |a, b| seconds_of(b).unwrap() - seconds_of(a).unwrap();
+        assert_eq!([fixed(-0.0004, 3), fixed(-0.5, 1), fixed(f64::NAN, 1)], ["0.000", "-0.5", "-"]);
         assert_eq!(apart("2026-02-28T23:59:59", "2026-03-01T00:00:00.500Z"), 1.5);
         assert_eq!(seconds_of("yesterday"), None);
         assert_eq!([bytes(12), bytes(12_345), bytes(2_500_000)], ["12 B", "12.3 kB", "2.5 MB"]);

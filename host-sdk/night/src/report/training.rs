@@ -134,8 +134,8 @@ impl Training {
         let base = ends("base_bands").map(|[_, last]| last);
         let at = |list: &[f64], k: usize| list.get(k).map_or("-".into(), |v| fixed(*v, 4));
         html! {
-            h3 { "Validation loss by noise band" }
-            div.scroll { table.small {
+            h3 { "First and last validation loss by noise band" }
+            div.scroll { table.small.narrow {
                 caption { "Bands from small noise to large." }
                 thead { tr {
                     th scope="col" { "Band" } th.value scope="col" { "First" } th.value scope="col" { "Last" }
