@@ -1,6 +1,7 @@
 //! How a command ends.
 
 use pellucid_host::HostError;
+use pellucid_night::NightError;
 
 /// A command that ran to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,9 @@ pub enum Failure {
     /// A page could not be made.
     #[error("{0}")]
     Report(#[from] pellucid_night::report::ReportError),
+    /// A night that could not run.
+    #[error("{0}")]
+    Night(NightError),
     /// `doctor` found something.
     #[error("{0} check(s) failed")]
     Checks(usize),
@@ -36,7 +40,11 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
-            Self::Host(_) | Self::Report(_) | Self::Checks(_) | Self::Cancelled => 1,
+            Self::Host(_)
+            | Self::Night(_)
+            | Self::Report(_)
+            | Self::Checks(_)
+            | Self::Cancelled => 1,
         }
     }
 }
@@ -45,6 +53,7 @@ impl From<HostError> for Failure {
     fn from(error: HostError) -> Self {
         match error {
             HostError::Cancelled => Self::Cancelled,
+            HostError::Request { reason } => Self::Usage(reason),
             error => Self::Host(error),
         }
     }

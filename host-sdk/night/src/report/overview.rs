@@ -7,7 +7,7 @@ use pellucid_host::product::Provenance;
 
 use super::product::Summary;
 use super::status;
-use super::text::{count, duration, fixed, number, seconds_of, visible};
+use super::text::{count, duration, fixed, number, seconds_since_1970, visible};
 use crate::ledger::Seconds;
 use crate::state::{NightState, Status, TargetState};
 
@@ -63,8 +63,9 @@ struct Rate {
 
 impl Rate {
     fn of(provenances: &[&Provenance]) -> Option<Self> {
-        let times =
-            provenances.iter().filter_map(|p| Some((seconds_of(&p.date)?, p.date.as_str())));
+        let times = provenances
+            .iter()
+            .filter_map(|p| Some((seconds_since_1970(&p.date)?, p.date.as_str())));
         let mut times: Vec<_> = times.collect();
         times.sort_by(|a, b| a.0.total_cmp(&b.0));
         let ((start, first), (end, last)) = (times.first()?, times.last()?);
