@@ -264,7 +264,12 @@ fn status(args: &StatusArgs) -> Run {
 
 fn page(args: &ReportArgs) -> Run {
     let night = Night::read(&args.manifest)?;
-    let usual = Folder::new(&night.output).root().join("report.html");
+    let folder = Folder::new(&night.output);
+    if args.output.is_none() {
+        // A night that was never run has none.
+        folder.make()?;
+    }
+    let usual = folder.root().join("report.html");
     let path = args.output.as_deref().unwrap_or(&usual);
     outputs::check(&[("-o", path)], [("NIGHT.toml", &*args.manifest)])?;
     let state = gather(&night, &HashCache::default())?;
