@@ -55,6 +55,16 @@ impl AtomicFile {
     }
 }
 
+/// Writes a whole file: it has all of `bytes`, on disk, or is not there (or is what it was before).
+///
+/// # Errors
+/// [`HostError::Io`], [`HostError::Value`] if `path` is not a file name.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = AtomicFile::create(path)?;
+    file.write(bytes)?;
+    file.commit()
+}
+
 /// Checks that a file can be written at `path`, before hours are spent on its content.
 ///
 /// # Errors

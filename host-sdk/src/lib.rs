@@ -52,7 +52,7 @@ pub mod session;
 pub mod sky;
 pub mod target;
 
-pub use atomic::check_output;
+pub use atomic::{check_output, write_file};
 pub use error::{HostError, Result, Status};
 /// The arrays of this interface.
 pub use ndarray;

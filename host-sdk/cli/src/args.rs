@@ -32,6 +32,8 @@ pub enum Command {
     Sample(Box<SampleArgs>),
     /// Sum up a posterior file.
     Inspect(InspectArgs),
+    /// Training logs and results of benches as one page to look at.
+    Plot(PlotArgs),
     /// List the models.
     Models(ModelsArgs),
     /// Many targets, unattended.
@@ -303,6 +305,17 @@ pub struct InspectArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `pellucid plot`.
+#[derive(Debug, Args)]
+pub struct PlotArgs {
+    /// Training logs (*.log.jsonl) and JSON files of benches; a file's content says which it is.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The page to write: one HTML file that needs no other.
+    #[arg(short, long, value_name = "FILE.html")]
+    pub output: PathBuf,
 }
 
 /// `pellucid models`.

@@ -21,6 +21,9 @@ pub enum Failure {
     /// Something in the library or the plugin.
     #[error("{0}")]
     Host(HostError),
+    /// A page could not be made.
+    #[error("{0}")]
+    Report(#[from] pellucid_night::report::ReportError),
     /// A night that could not run.
     #[error("{0}")]
     Night(NightError),
@@ -37,7 +40,11 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
-            Self::Host(_) | Self::Night(_) | Self::Checks(_) | Self::Cancelled => 1,
+            Self::Host(_)
+            | Self::Night(_)
+            | Self::Report(_)
+            | Self::Checks(_)
+            | Self::Cancelled => 1,
         }
     }
 }

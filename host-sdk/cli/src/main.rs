@@ -1,4 +1,4 @@
-//! The pellucid command: simulate, predict, sample, inspect, models, night, doctor.
+//! The pellucid command: simulate, predict, sample, inspect, plot, models, night, doctor.
 //!
 //! Works through the plugin's C interface only. Exit codes: 0 done, 1 failed, 2 wrong usage,
 //! 3 done but some samples or targets failed.
@@ -14,6 +14,7 @@ mod interrupt;
 mod models;
 mod night;
 mod outputs;
+mod plot;
 mod predict;
 mod sample;
 mod simulate;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Sample(args) => sample::run(&args),
         Command::Night(args) => night::run_command(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Plot(args) => plot::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Doctor(args) => doctor::run(&args),
     };

@@ -11,12 +11,12 @@ use pellucid_night::plan::{Plan, plan};
 use pellucid_night::run::{Count, RunOptions, run};
 use pellucid_night::state::{Status, TargetState, gather};
 use pellucid_night::summary::{Summary, Totals};
-use pellucid_night::{Night, NightError, journal};
+use pellucid_night::{Night, NightError, journal, report};
 
 use crate::args::EngineArgs;
 use crate::failure::{Failure, Outcome, Run};
 use crate::terminal::{duration, say, tell};
-use crate::{engine, interrupt};
+use crate::{engine, interrupt, outputs};
 
 /// `pellucid night`.
 #[derive(Debug, Args)]
@@ -33,6 +33,8 @@ pub enum NightCommand {
     Run(RunArgs),
     /// How far it is.
     Status(StatusArgs),
+    /// What came of it, as one page to look at.
+    Report(ReportArgs),
 }
 
 /// `pellucid night run`.
@@ -81,12 +83,24 @@ pub struct StatusArgs {
     pub json: bool,
 }
 
+/// `pellucid night report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The manifest.
+    #[arg(value_name = "NIGHT.toml")]
+    pub manifest: PathBuf,
+    /// The page to write, one HTML file that needs no other; else report.html in the night's folder.
+    #[arg(short, long, value_name = "FILE.html")]
+    pub output: Option<PathBuf>,
+}
+
 /// Runs the command.
 pub fn run_command(args: &NightArgs) -> Run {
     match &args.command {
         NightCommand::Run(args) if args.dry_run => check(args),
         NightCommand::Run(args) => work(args),
         NightCommand::Status(args) => status(args),
+        NightCommand::Report(args) => page(args),
     }
 }
 
@@ -245,6 +259,22 @@ fn status(args: &StatusArgs) -> Run {
         true => say(serde_json::to_string_pretty(&summary).expect("plain fields serialise")),
         false => say(overview(&summary).trim_end()),
     }
+    Ok(Outcome::Done)
+}
+
+fn page(args: &ReportArgs) -> Run {
+    let night = Night::read(&args.manifest)?;
+    let folder = Folder::new(&night.output);
+    if args.output.is_none() {
+        // A night that was never run has none.
+        folder.make()?;
+    }
+    let usual = folder.root().join("report.html");
+    let path = args.output.as_deref().unwrap_or(&usual);
+    outputs::check(&[("-o", path)], [("NIGHT.toml", &*args.manifest)])?;
+    let state = gather(&night, &HashCache::default())?;
+    report::write(&state, path, &report::Options::default())?;
+    say(path.display());
     Ok(Outcome::Done)
 }
 

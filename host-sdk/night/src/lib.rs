@@ -2,7 +2,8 @@
 //!
 //! A night is a manifest of targets ([`manifest`]). Its folder holds one product per target, a
 //! ledger of what happened ([`ledger`]) and what is known of each target now ([`state`]). [`run`]
-//! works through it, [`plan`] says beforehand what is wrong and how long it will take.
+//! works through it, [`plan`] says beforehand what is wrong and how long it will take, [`report`] shows what
+//! came of it.
 //!
 //! A target is done if and only if its product exists, verifies (DATASUM, CHECKSUM) and carries the
 //! hash of its inputs, its settings and the versions that made it ([`inputs`]): a run may be killed at
@@ -18,6 +19,7 @@ pub mod journal;
 pub mod ledger;
 pub mod manifest;
 pub mod plan;
+pub mod report;
 pub mod run;
 pub mod state;
 pub mod summary;

@@ -36,6 +36,11 @@ impl Header {
         &self.text
     }
 
+    /// Every card, in the file's order; continued strings are one.
+    pub fn cards(&self) -> &[Card] {
+        &self.cards
+    }
+
     /// The value of `key`, the last one if the keyword is repeated.
     pub fn get(&self, key: &str) -> Option<&Value> {
         let found = self.cards.iter().rev().find(|c| c.key == key);

@@ -25,7 +25,7 @@ use ndarray::{Array2, Array3};
 
 pub use assemble::Observed;
 pub use diagnostics::{Cost, Diagnostics, ExposureFit, Flags, NoiseCheck, NoiseStatistic};
-pub use figure::write_figure;
+pub use figure::{ColourMap, Scale, figure_png, posterior_scale, short_number, write_figure};
 
 use crate::fits::Card;
 use crate::sky::ModelGrid;

@@ -35,6 +35,7 @@ const OPTIONAL: &[&str] = &[
     "lintian",
     "python3-numpy",
     "slurm-wlm",
+    "chromium",
 ];
 
 /// Interpreters that may bring pip, in the order tried.

@@ -1,7 +1,6 @@
 //! A small RGB raster: rectangles, pixel images, text, PNG.
 
 use std::convert::Infallible;
-use std::path::Path;
 
 use embedded_graphics::mono_font::iso_8859_7::{FONT_9X15, FONT_9X15_BOLD, FONT_9X18_BOLD};
 use embedded_graphics::mono_font::{MonoFont, MonoTextStyle};
@@ -9,7 +8,6 @@ use embedded_graphics::pixelcolor::{Rgb888, RgbColor};
 use embedded_graphics::prelude::{DrawTarget, Drawable, OriginDimensions, Pixel, Point, Size};
 use embedded_graphics::text::{Alignment, Baseline, Text, TextStyleBuilder};
 
-use crate::atomic::AtomicFile;
 use crate::error::{HostError, Result};
 
 /// Red, green, blue.
@@ -111,8 +109,8 @@ impl Canvas {
         let Ok(_) = Text::with_text_style(&shown, point, style, layout).draw(self);
     }
 
-    /// Writes a PNG; nothing is left behind if it fails.
-    pub(super) fn write(&self, path: &Path) -> Result<()> {
+    /// The PNG's bytes.
+    pub(super) fn png(&self) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let size = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let mut encoder = png::Encoder::new(&mut bytes, size(self.width), size(self.height));
@@ -120,10 +118,9 @@ impl Canvas {
         encoder.set_depth(png::BitDepth::Eight);
         let encoded =
             encoder.write_header().and_then(|mut writer| writer.write_image_data(&self.pixels));
-        encoded.map_err(|e| HostError::io("encode", path)(std::io::Error::other(e)))?;
-        let mut file = AtomicFile::create(path)?;
-        file.write(&bytes)?;
-        file.commit()
+        encoded
+            .map_err(|e| HostError::io("encode", "figure".as_ref())(std::io::Error::other(e)))?;
+        Ok(bytes)
     }
 }
 

@@ -3,8 +3,8 @@
 use super::canvas::Rgb;
 
 /// A colour map, as anchors at equal distances.
-#[derive(Clone, Copy)]
-pub(super) enum Map {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColourMap {
     /// Light on dark: images.
     Inferno,
     /// Uncertainties.
@@ -47,9 +47,9 @@ const DIVERGING: [Rgb; 9] = [
     [103, 0, 31],
 ];
 
-impl Map {
-    /// The colour at `t`, 0 to 1.
-    pub(super) fn at(self, t: f64) -> Rgb {
+impl ColourMap {
+    /// The colour at `t`, 0 to 1: red, green, blue.
+    pub fn at(self, t: f64) -> [u8; 3] {
         let anchors = match self {
             Self::Inferno => &INFERNO,
             Self::Viridis => &VIRIDIS,
@@ -64,22 +64,22 @@ impl Map {
     }
 }
 
-/// How values are spread over a map.
-#[derive(Clone, Copy)]
-pub(super) struct Scale {
+/// How values are spread over a colour map.
+#[derive(Debug, Clone, Copy)]
+pub struct Scale {
     /// Value at the map's start.
-    pub(super) low: f64,
+    pub low: f64,
     /// Value at its end.
-    pub(super) high: f64,
+    pub high: f64,
     /// Where the asinh stretch turns from linear to logarithmic; infinite is linear throughout.
-    pub(super) soft: f64,
+    pub soft: f64,
     /// The map.
-    pub(super) map: Map,
+    pub map: ColourMap,
 }
 
 impl Scale {
     /// 0 to 1; `None` for NaN.
-    pub(super) fn fraction(&self, value: f64) -> Option<f64> {
+    pub fn fraction(&self, value: f64) -> Option<f64> {
         let bend = |v: f64| match self.soft.is_finite() {
             true => (v / self.soft).asinh(),
             false => v,
@@ -96,12 +96,12 @@ mod tests {
 
     #[test]
     fn a_stretch_keeps_its_ends_and_order() {
-        let scale = Scale { low: -1.0, high: 100.0, soft: 1.0, map: Map::Inferno };
+        let scale = Scale { low: -1.0, high: 100.0, soft: 1.0, map: ColourMap::Inferno };
         assert_eq!(scale.fraction(-1.0), Some(0.0));
         assert_eq!(scale.fraction(100.0), Some(1.0));
         assert!(scale.fraction(1.0) < scale.fraction(2.0));
         assert_eq!(scale.fraction(f64::NAN), None);
         assert_eq!(scale.map.at(2.0), [252, 255, 164]);
-        assert_eq!(Map::Diverging.at(0.5), [247, 247, 247]);
+        assert_eq!(ColourMap::Diverging.at(0.5), [247, 247, 247]);
     }
 }

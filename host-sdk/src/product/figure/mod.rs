@@ -12,8 +12,9 @@ use std::path::Path;
 use ndarray::{Array2, ArrayView2, Axis};
 
 use self::canvas::{Anchor, BLACK, Canvas, Font, GREY, LETTER};
-use self::colour::{Map, Scale};
+pub use self::colour::{ColourMap, Scale};
 use super::{Product, quantile};
+use crate::atomic::write_file;
 use crate::error::Result;
 
 /// Side of a panel, gap between panels, outer margin.
@@ -41,6 +42,14 @@ struct Panel<'a> {
 /// # Errors
 /// [`HostError::Io`](crate::HostError::Io).
 pub fn write_figure(product: &Product, path: &Path) -> Result<()> {
+    write_file(path, &figure_png(product)?)
+}
+
+/// The same, as the bytes of a PNG.
+///
+/// # Errors
+/// [`HostError::Io`](crate::HostError::Io) if it is too large for a PNG.
+pub fn figure_png(product: &Product) -> Result<Vec<u8>> {
     let normalised: Vec<Array2<f32>> =
         product.exposures.iter().map(|e| &e.residual / &e.sigma).collect();
     let range = &product.statistics.p84 - &product.statistics.p16;
@@ -75,7 +84,7 @@ pub fn write_figure(product: &Product, path: &Path) -> Result<()> {
             rulers(&mut canvas, product, left, HEADER + row_height + ABOVE);
         }
     }
-    canvas.write(path)
+    canvas.png()
 }
 
 fn header(canvas: &mut Canvas, product: &Product, width: usize) {
@@ -122,7 +131,7 @@ fn exposures(product: &Product) -> Vec<Panel<'_>> {
         low: -2.0 * noise,
         high: high.max(4.0 * noise),
         soft: 2.0 * noise,
-        map: Map::Inferno,
+        map: ColourMap::Inferno,
     };
     let each = product.exposures.iter().take(MOST_EXPOSURES).enumerate();
     each.map(|(k, exposure)| Panel {
@@ -134,13 +143,18 @@ fn exposures(product: &Product) -> Vec<Panel<'_>> {
     .collect()
 }
 
-fn posterior<'a>(product: &'a Product, range: &'a Array2<f32>) -> Vec<Panel<'a>> {
-    let statistics = &product.statistics;
-    let real = |image: &Array2<f32>, q| quantile(image.iter().map(|v| f64::from(*v)), q);
-    let high = real(&statistics.median, 0.999).max(f64::MIN_POSITIVE);
+/// How the median and the samples are shown: one asinh stretch for all of them.
+pub fn posterior_scale(product: &Product) -> Scale {
+    let median = product.statistics.median.iter().map(|v| f64::from(*v));
+    let high = quantile(median, 0.999).max(f64::MIN_POSITIVE);
     // A model is sharper than the data and its sky is quiet: a tighter knee shows faint light.
     let soft = noise(product).min(high / 4.0).max(high * 1e-3);
-    let flux = Scale { low: -soft / 2.0, high, soft, map: Map::Inferno };
+    Scale { low: -soft / 2.0, high, soft, map: ColourMap::Inferno }
+}
+
+fn posterior<'a>(product: &'a Product, range: &'a Array2<f32>) -> Vec<Panel<'a>> {
+    let statistics = &product.statistics;
+    let flux = posterior_scale(product);
     let image =
         |title: &str, image, scale| Panel { title: title.into(), image, scale, unit: "e-/s" };
     let mut panels = vec![image("Posterior median", statistics.median.view(), flux)];
@@ -152,16 +166,16 @@ fn posterior<'a>(product: &'a Product, range: &'a Array2<f32>) -> Vec<Panel<'a>>
     }));
     let range_scale = Scale {
         low: 0.0,
-        high: real(range, 0.998).max(f64::MIN_POSITIVE),
+        high: quantile(range.iter().map(|v| f64::from(*v)), 0.998).max(f64::MIN_POSITIVE),
         soft: f64::INFINITY,
-        map: Map::Viridis,
+        map: ColourMap::Viridis,
     };
     panels.insert(1, image("84 % - 16 % range", range.view(), range_scale));
     panels
 }
 
 fn residuals<'a>(product: &Product, normalised: &'a [Array2<f32>]) -> Vec<Panel<'a>> {
-    let scale = Scale { low: -4.0, high: 4.0, soft: f64::INFINITY, map: Map::Diverging };
+    let scale = Scale { low: -4.0, high: 4.0, soft: f64::INFINITY, map: ColourMap::Diverging };
     let each = normalised.iter().take(MOST_EXPOSURES).enumerate();
     each.map(|(k, image)| {
         let fit = product.diagnostics.exposures.get(k);
@@ -208,7 +222,7 @@ fn draw(canvas: &mut Canvas, panel: &Panel<'_>, x: usize, y: usize) {
         let colour = panel.scale.map.at(u as f64 / (PANEL - 1) as f64);
         canvas.fill(x + u, bar, 1, 8, colour);
     }
-    let (low, high) = (number(panel.scale.low), number(panel.scale.high));
+    let (low, high) = (short_number(panel.scale.low), short_number(panel.scale.high));
     let ends = bar + 11;
     let middle = match panel.scale.soft.is_finite() {
         true => format!("{} (asinh)", panel.unit),
@@ -243,7 +257,7 @@ fn rulers(canvas: &mut Canvas, product: &Product, x: usize, y: usize) {
 }
 
 /// Three significant digits.
-fn number(x: f64) -> String {
+pub fn short_number(x: f64) -> String {
     let size = x.abs();
     match size {
         0.0 => "0".into(),
@@ -261,11 +275,11 @@ fn number(x: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::number;
+    use super::short_number;
 
     #[test]
     fn numbers_are_short() {
-        let shown = [0.0, 1.0, 4.0, -0.01234, 123.4, 1e-5].map(number);
+        let shown = [0.0, 1.0, 4.0, -0.01234, 123.4, 1e-5].map(short_number);
         assert_eq!(shown, ["0", "1", "4", "-0.0123", "123", "1.0e-5"]);
     }
 }
