@@ -6,4 +6,5 @@
 #![deny(unsafe_code)]
 
 pub mod ledger;
+pub mod slurm;
 pub mod state;

@@ -34,6 +34,7 @@ const OPTIONAL: &[&str] = &[
     "lintian",
     "python3-numpy",
     "slurm-wlm",
+    "munge",
 ];
 
 /// Interpreters that may bring pip, in the order tried.
