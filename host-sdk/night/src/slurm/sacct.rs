@@ -83,4 +83,45 @@ mod tests {
             assert_eq!(indices(wrong), None, "{wrong}");
         }
     }
+
+    #[test]
+    fn an_array_in_the_middle_of_its_life() {
+        let tasks = parse(include_str!("recorded/sacct-middle.txt")).unwrap();
+        let states: Vec<_> = tasks.values().map(|task| task.state.clone()).collect();
+        use TaskState::{Completed, Failed, Pending, Running};
+        assert_eq!(states, [Completed, Pending, Running, Failed]);
+        assert_eq!(tasks[&1].restarts, 1, "the run before counts as a restart");
+        assert_eq!((tasks[&1].node.as_ref(), tasks[&1].started_s), (None, None));
+        assert_eq!(tasks[&2].started_s, Some(1_795_833_178));
+        assert_eq!(tasks[&3].exit, Some(Exit { code: 0, signal: 9 }));
+    }
+
+    #[test]
+    fn an_array_that_ended_in_every_way() {
+        let tasks = parse(include_str!("recorded/sacct-ended.txt")).unwrap();
+        let said: Vec<_> = tasks.values().map(ToString::to_string).collect();
+        assert_eq!(
+            said,
+            [
+                "COMPLETED, on vm",
+                "FAILED, exit code 3, on vm, started again 1 time(s)",
+                "CANCELLED, on vm",
+                "FAILED, killed by signal 9, on vm",
+            ]
+        );
+        let one = |text| parse(text).unwrap()[&0].state.clone();
+        assert_eq!(one(include_str!("recorded/sacct-timeout.txt")), TaskState::Timeout);
+        assert_eq!(one(include_str!("recorded/sacct-node-fail.txt")), TaskState::NodeFail);
+        let cancelled = parse(include_str!("recorded/sacct-cancelled.txt")).unwrap();
+        assert_eq!(cancelled.len(), 10, "tasks that never ran share a line");
+        assert!(cancelled.values().all(|task| task.state == TaskState::Cancelled));
+    }
+
+    #[test]
+    fn other_forms_are_refused() {
+        for line in ["9_0 COMPLETED", "9_0|COMPLETED|0|vm|1|2", "9_x|COMPLETED|0:0|vm|1|2"] {
+            let error = parse(line).expect_err(line).to_string();
+            assert!(error.contains("sacct") && error.contains(line), "{error}");
+        }
+    }
 }

@@ -158,3 +158,22 @@ impl fmt::Display for View {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slurm::{sacct, squeue};
+
+    #[test]
+    fn the_queue_is_believed_before_the_accounts() {
+        let queue = squeue::parse(include_str!("recorded/squeue-node-fail.txt")).unwrap();
+        let accounts = sacct::parse(include_str!("recorded/sacct-node-fail.txt")).unwrap();
+        let joined = join(queue, accounts.clone());
+        assert_eq!(joined[&0].state, TaskState::Pending, "queued again, says the queue");
+        let late = join(BTreeMap::new(), accounts);
+        assert_eq!(late[&0].state, TaskState::NodeFail, "when the queue has forgotten");
+        let queue = squeue::parse(include_str!("recorded/squeue-ended.txt")).unwrap();
+        let accounts = sacct::parse(include_str!("recorded/sacct-ended.txt")).unwrap();
+        assert_eq!(join(queue, accounts)[&1].restarts, 1);
+    }
+}
