@@ -13,8 +13,10 @@ const DEFAULT_MEM_MB: u64 = 4096;
 const TIME_MARGIN: f64 = 3.0;
 /// And this is added, minutes: loading libraries and models, and one target to abandon.
 const TIME_EXTRA_MIN: u64 = 10;
-/// An estimate of memory is stretched by this factor.
+/// An estimate of the targets' memory is stretched by this factor.
 const MEMORY_MARGIN: f64 = 1.5;
+/// And this is added, MB: the libraries, the models and what the allocator keeps.
+const MEMORY_EXTRA_MB: f64 = 1024.0;
 /// More tasks than any cluster's default limit on an array (`MaxArraySize`).
 const MAX_WORKERS: u32 = 1000;
 
@@ -52,7 +54,7 @@ pub struct SlurmConfig {
 impl Default for SlurmConfig {
     fn default() -> Self {
         Self {
-            workers: 1,
+            workers: 2,
             partition: String::new(),
             account: String::new(),
             qos: String::new(),
@@ -72,7 +74,7 @@ impl Default for SlurmConfig {
 pub struct Estimate {
     /// Wall-clock time of all targets on one worker, seconds.
     pub seconds: f64,
-    /// Memory of one worker, bytes.
+    /// Memory of one worker's targets, bytes.
     pub memory_bytes: u64,
 }
 
@@ -136,7 +138,7 @@ impl SlurmConfig {
     pub(super) fn memory_mb(&self, estimate: Option<Estimate>) -> u64 {
         match (self.mem_mb, estimate) {
             (0, Some(estimate)) => {
-                (estimate.memory_bytes as f64 * MEMORY_MARGIN / 1e6).ceil().max(512.0) as u64
+                (estimate.memory_bytes as f64 * MEMORY_MARGIN / 1e6 + MEMORY_EXTRA_MB).ceil() as u64
             }
             (0, None) => DEFAULT_MEM_MB,
             (mem_mb, _) => mem_mb,
@@ -160,7 +162,7 @@ mod tests {
             "0-12:00:00"
         );
         assert_eq!(config.memory_mb(None), 4096);
-        assert_eq!(config.memory_mb(estimate), 3000);
+        assert_eq!(config.memory_mb(estimate), 4024);
         config.walltime = "01:00:00".into();
         config.mem_mb = 100;
         assert_eq!(config.time(estimate, 2), "01:00:00");

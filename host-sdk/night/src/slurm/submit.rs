@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
+use pellucid_host::clock;
 use pellucid_host::input::sha256_bytes;
 use serde::{Deserialize, Serialize};
 
@@ -89,7 +90,7 @@ pub fn submit(
         job: accepted.job,
         cluster: accepted.cluster,
         report: None,
-        submitted: now(),
+        submitted: clock::utc_seconds(),
         workers: config.tasks(job.targets),
         script_sha256: sha256_bytes(text.as_bytes()),
         earlier,
@@ -154,8 +155,4 @@ fn replace(path: &Path, text: &str) -> Result<()> {
         .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
         .and_then(|()| fs::rename(&part, path));
     written.map_err(SlurmError::io("write", path))
-}
-
-fn now() -> String {
-    String::new()
 }
