@@ -7,7 +7,7 @@ use clap::Args;
 use pellucid_night::Night;
 use pellucid_night::slurm::{self, Estimate, Job, Program, SlurmError};
 
-use super::plan_of;
+use super::{RunArgs, plan_of};
 use crate::failure::{Failure, Outcome, Run};
 use crate::terminal::{say, tell};
 
@@ -41,11 +41,10 @@ pub struct SubmitArgs {
 /// Runs the command.
 pub fn submit(args: &SubmitArgs) -> Run {
     let night = Night::read(&args.manifest)?;
-    let manifest = absolute(&args.manifest)?;
-    let folder = absolute(&night.output)?.join("slurm");
+    let folder = night.output.join("slurm");
     let job = Job {
         name: &night.name,
-        manifest: &manifest,
+        manifest: &night.manifest,
         folder: &folder,
         targets: night.targets.len(),
         program: program(&night, args)?,
@@ -109,7 +108,9 @@ fn program(night: &Night, args: &SubmitArgs) -> Result<Program, Failure> {
 
 /// What the night's plan says; where there can be none, Slurm gets the defaults.
 fn estimate(night: &Night, args: &SubmitArgs) -> Option<Estimate> {
-    match plan_of(night, args.plugin.clone(), args.models.clone()) {
+    let args =
+        RunArgs { plugin: args.plugin.clone(), models: args.models.clone(), ..RunArgs::default() };
+    match plan_of(night, &args) {
         Ok(plan) => {
             if plan.problems() > 0 {
                 tell(&format!(
