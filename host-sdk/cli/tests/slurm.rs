@@ -34,9 +34,9 @@ impl<'a> Night<'a> {
         write_prior(&folder.join("prior.safetensors"));
         for name in ["plain", "slurm"] {
             let mut text = format!(
-                "format = 1\noutput = \"{name}\"\n\
+                "format = 1\nname = \"night\"\noutput = \"{name}\"\n\
                  [defaults]\nexposures = [\"a.fits\"]\npsf = \"psf.fits\"\n\
-                 prior = \"prior.safetensors\"\nflux_scale = 1.0\nsize = {SIDE}\nsamples = 256\n\
+                 prior = \"prior.safetensors\"\nflux_scale = 1.0\nsize = {SIDE}\nsamples = 128\n\
                  [run]\nthreads = 1\nin_flight = 1\nfigures = false\n\
                  [slurm]\nworkers = 2\ncpus_per_task = 1\nmem_mb = 1000\nwalltime = \"10\"\n\
                  report = false\n"
