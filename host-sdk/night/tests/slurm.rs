@@ -111,13 +111,14 @@ impl Night {
         self.wait_for("targets are done", |_| self.done(shard) >= count);
     }
 
-    /// Waits for a requeued task, and spares us the two minutes that Slurm makes it wait.
+    /// Waits for a requeued task, and spares us the two minutes that Slurm makes it wait. Some
+    /// seconds it must: a start in the second of the requeue is refused, its credential revoked.
     fn hurry(&self, job: u64, task: u32) {
         self.wait_for("it is queued again", |view| {
             let task = view.task(job, task).unwrap();
             task.state == TaskState::Pending && task.restarts == 1
         });
-        tool("scontrol", &["update", &format!("JobId={job}_{task}"), "StartTime=now"]);
+        tool("scontrol", &["update", &format!("JobId={job}_{task}"), "StartTime=now+3seconds"]);
     }
 }
 

@@ -4,7 +4,8 @@ task="${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"
 ended="$folder/ended-$task"
 rm -f -- "$ended"
 
-say() { echo "$(date -u +%FT%TZ) task $task on $(hostname): $*"; }
+# Without $(...): bash trips over a trapped signal that comes while it reads one.
+say() { TZ=UTC0 printf '%(%FT%TZ)T task %s on %s: %s\n' -1 "$task" "$HOSTNAME" "$*"; }
 
 # Slurm sends TERM to this script a minute before the time limit. The program then abandons its
 # targets cleanly.
@@ -46,6 +47,8 @@ while :; do
     fi
     break
 done
+# What is left takes no time, and must not be cut short.
+trap '' TERM
 say "the program ended with exit code $code"
 echo "$code" >"$ended.part" && mv -f -- "$ended.part" "$ended"
 
@@ -58,8 +61,9 @@ fi
 # completing.
 if [ -n "$told" ] && [ "${SLURM_RESTART_COUNT:-0}" -lt "$restarts" ]; then
     state=$(squeue --noheader --format=%T --jobs="$SLURM_JOB_ID")
-    if [ "$state" = RUNNING ] && scontrol requeue "$SLURM_JOB_ID"; then
-        say "the time limit is near: queued again for the rest"
+    if [ "$state" = RUNNING ]; then
+        say "the time limit is near: to be queued again for the rest"
+        scontrol requeue "$SLURM_JOB_ID"
     fi
 fi
 exit "$code"
