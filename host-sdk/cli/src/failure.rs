@@ -2,6 +2,7 @@
 
 use pellucid_host::HostError;
 use pellucid_night::NightError;
+use pellucid_night::slurm::SlurmError;
 
 /// A command that ran to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,9 @@ pub enum Failure {
     /// Options that do not go together; clap catches the rest.
     #[error("{0}")]
     Usage(String),
+    /// A night that cannot be handed to Slurm.
+    #[error("{0}")]
+    Slurm(SlurmError),
     /// Something in the library or the plugin.
     #[error("{0}")]
     Host(HostError),
@@ -41,6 +45,7 @@ impl Failure {
         match self {
             Self::Usage(_) => 2,
             Self::Host(_)
+            | Self::Slurm(_)
             | Self::Night(_)
             | Self::Report(_)
             | Self::Checks(_)

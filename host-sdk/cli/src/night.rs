@@ -1,5 +1,8 @@
 //! `pellucid night`.
 
+mod slurm;
+
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -9,6 +12,7 @@ use pellucid_night::folder::{Folder, Shard};
 use pellucid_night::ledger::{Event, What};
 use pellucid_night::plan::{Plan, plan};
 use pellucid_night::run::{Count, RunOptions, run};
+use pellucid_night::slurm::{merge, view};
 use pellucid_night::state::{Status, TargetState, gather};
 use pellucid_night::summary::{Summary, Totals};
 use pellucid_night::{Night, NightError, journal, report};
@@ -35,10 +39,12 @@ pub enum NightCommand {
     Status(StatusArgs),
     /// What came of it, as one page to look at.
     Report(ReportArgs),
+    /// Run it on a Slurm cluster, spread over the tasks of a job array.
+    Submit(slurm::SubmitArgs),
 }
 
 /// `pellucid night run`.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct RunArgs {
     /// The manifest.
     #[arg(value_name = "NIGHT.toml")]
@@ -101,6 +107,7 @@ pub fn run_command(args: &NightArgs) -> Run {
         NightCommand::Run(args) => work(args),
         NightCommand::Status(args) => status(args),
         NightCommand::Report(args) => page(args),
+        NightCommand::Submit(args) => slurm::submit(args),
     }
 }
 
@@ -186,13 +193,17 @@ fn line(event: &Event, count: Count) -> String {
 
 fn check(args: &RunArgs) -> Run {
     let night = Night::read(&args.manifest)?;
-    let (engine, device) = start(&night, args)?;
-    let plan = plan(&night, &engine, &device, args.shard)?;
+    let plan = plan_of(&night, args)?;
     match args.json {
         true => say(serde_json::to_string_pretty(&plan).expect("plain fields serialise")),
         false => say(table(&plan).trim_end()),
     }
     Ok(if plan.problems() == 0 { Outcome::Done } else { Outcome::Partial })
+}
+
+fn plan_of(night: &Night, args: &RunArgs) -> Result<Plan, Failure> {
+    let (engine, device) = start(night, args)?;
+    Ok(plan(night, &engine, &device, args.shard)?)
 }
 
 fn megabytes(bytes: u64) -> String {
@@ -252,12 +263,29 @@ fn columns<const N: usize>(rows: &[[String; N]]) -> String {
 
 fn status(args: &StatusArgs) -> Run {
     let night = Night::read(&args.manifest)?;
-    let state = gather(&night, &HashCache::default())?;
+    let mut state = gather(&night, &HashCache::default())?;
     let events = journal::read(&Folder::new(&night.output).ledger())?;
+    let slurm = view(&night.output.join("slurm"))?;
+    let interrupted = match &slurm {
+        Some(view) => merge(&mut state, &events, view),
+        None => BTreeMap::new(),
+    };
     let summary = Summary::new(state, &events, Vec::new());
     match args.json {
-        true => say(serde_json::to_string_pretty(&summary).expect("plain fields serialise")),
-        false => say(overview(&summary).trim_end()),
+        true => {
+            let mut all = serde_json::to_value(&summary).expect("plain fields serialise");
+            if slurm.is_some() {
+                all["slurm"] = serde_json::to_value(&slurm).expect("plain fields serialise");
+                all["interrupted"] = interrupted.keys().cloned().collect();
+            }
+            say(format_args!("{all:#}"));
+        }
+        false => {
+            say(overview(&summary, &interrupted).trim_end());
+            if let Some(view) = slurm {
+                say(view.to_string().trim_end());
+            }
+        }
     }
     Ok(Outcome::Done)
 }
@@ -278,11 +306,11 @@ fn page(args: &ReportArgs) -> Run {
     Ok(Outcome::Done)
 }
 
-fn overview(summary: &Summary) -> String {
+fn overview(summary: &Summary, interrupted: &BTreeMap<String, String>) -> String {
     let mut rows = vec![
         ["TARGET", "STATUS", "TRIES", "SECONDS", "CHI2/DOF", "FLAGS", "REASON"].map(String::from),
     ];
-    rows.extend(summary.state.targets.iter().map(row));
+    rows.extend(summary.state.targets.iter().map(|target| row(target, interrupted)));
     let Totals { targets, pending, running, done, partial, failed, quarantined } = summary.totals;
     let left = match summary.remaining_s {
         Some(seconds) => format!(", about {} left", duration(seconds)),
@@ -296,7 +324,7 @@ fn overview(summary: &Summary) -> String {
         )
 }
 
-fn row(target: &TargetState) -> [String; 7] {
+fn row(target: &TargetState, interrupted: &BTreeMap<String, String>) -> [String; 7] {
     let quality = target.quality.as_ref();
     let chi2 =
         quality.map(|q| q.chi2_reduced.iter().map(|c| format!("{c:.2}")).collect::<Vec<_>>());
@@ -304,6 +332,7 @@ fn row(target: &TargetState) -> [String; 7] {
     [
         target.name.clone(),
         match target.status {
+            _ if interrupted.contains_key(&target.name) => "interrupted",
             Status::Pending => "pending",
             Status::Running => "running",
             Status::Done => "done",

@@ -21,6 +21,7 @@ pub mod manifest;
 pub mod plan;
 pub mod report;
 pub mod run;
+pub mod slurm;
 pub mod state;
 pub mod summary;
 

@@ -60,7 +60,7 @@ fn the_documented_example() {
     let night = Night::read(&folder.write("NIGHT.toml", text)).unwrap();
     assert_eq!(night.name, "2026-11-28");
     assert_eq!(night.output, folder.0.join("out"));
-    assert_eq!((night.run.in_flight.0, night.run.backoff_s.0, night.slurm.workers.0), (4, 5.0, 2));
+    assert_eq!((night.run.in_flight.0, night.run.backoff_s.0, night.slurm.workers), (4, 5.0, 2));
     let names: Vec<_> = night.targets.iter().map(|t| t.name.as_str()).collect();
     assert_eq!(names, ["ngc1", "faint", "x"]);
     let [ngc1, faint, x] = &night.targets[..] else { panic!() };

@@ -36,6 +36,7 @@ const OPTIONAL: &[&str] = &[
     "python3-numpy",
     "slurm-wlm",
     "chromium",
+    "munge",
 ];
 
 /// Interpreters that may bring pip, in the order tried.

@@ -7,8 +7,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::settings::Settings;
-use super::{Night, RunSettings, SlurmSettings, table, values};
+use super::{Night, RunSettings, table, values};
 use crate::error::{NightError, Result};
+use crate::slurm::SlurmConfig;
 
 /// The format that this version reads.
 const FORMAT: i64 = 1;
@@ -25,7 +26,7 @@ struct File {
     #[serde(default)]
     run: RunSettings,
     #[serde(default)]
-    slurm: SlurmSettings,
+    slurm: SlurmConfig,
     #[serde(default)]
     target: Vec<Spanned<Settings>>,
 }

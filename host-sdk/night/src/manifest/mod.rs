@@ -26,6 +26,7 @@ use pellucid_host::target::Target;
 use serde::Deserialize;
 
 use crate::fault::Fault;
+use crate::slurm::SlurmConfig;
 
 /// A night as its manifest describes it.
 #[derive(Debug, Clone)]
@@ -41,7 +42,7 @@ pub struct Night {
     /// How it is to run.
     pub run: RunSettings,
     /// How it is to be submitted.
-    pub slurm: SlurmSettings,
+    pub slurm: SlurmConfig,
 }
 
 /// One target of a night.
@@ -91,40 +92,6 @@ impl Default for RunSettings {
             attempts: values::AtLeastOne(3),
             backoff_s: values::NotNegative(5.0),
             figures: true,
-        }
-    }
-}
-
-/// `[slurm]`: how `submit` asks for machines; empty strings and zeros leave it to the cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SlurmSettings {
-    /// Tasks of the job array.
-    pub workers: values::AtLeastOne,
-    /// Partition.
-    pub partition: String,
-    /// Generic resources, `gpu:1`.
-    pub gres: String,
-    /// CPUs a task.
-    pub cpus_per_task: values::AtLeastOne,
-    /// Memory a task, MB.
-    pub mem_mb: u64,
-    /// Time limit as Slurm writes it; from the estimate if empty.
-    pub walltime: String,
-    /// More lines for sbatch, without `#SBATCH`.
-    pub extra: Vec<String>,
-}
-
-impl Default for SlurmSettings {
-    fn default() -> Self {
-        Self {
-            workers: values::AtLeastOne(2),
-            partition: String::new(),
-            gres: String::new(),
-            cpus_per_task: values::AtLeastOne(2),
-            mem_mb: 0,
-            walltime: String::new(),
-            extra: Vec::new(),
         }
     }
 }
