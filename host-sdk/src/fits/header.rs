@@ -12,9 +12,12 @@ pub struct Header {
 }
 
 impl Header {
-    /// Reads concatenated 80-character cards.
+    /// Reads concatenated 80-character cards. What is not ASCII, which FITS does not allow, becomes `?`.
     pub fn from_cards(text: impl Into<String>) -> Self {
-        let text = text.into();
+        let mut text = text.into();
+        if !text.is_ascii() {
+            text = text.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect();
+        }
         let mut cards: Vec<Card> = Vec::new();
         for record in records(&text) {
             match record.strip_prefix("CONTINUE") {
