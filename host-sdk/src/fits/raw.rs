@@ -13,7 +13,7 @@ use std::path::Path;
 use std::ptr::{self, NonNull};
 
 use fitsio::sys::{
-    ffclos, ffcnvthdr2str, ffdkopn, fffree, ffgcdw, ffgcno, ffgcvd, ffgcvs,
+    ffclos, ffcnvthdr2str, ffdkopn, fffree, ffgcno, ffgcvd, ffgcvs,
     ffgerr, ffghdt, ffgidm, ffgidt, ffgiszll, ffgkyjj, ffgnrwll, ffgpv, ffgsv, ffgtcl, ffmahd, ffthdu,
     fits_is_compressed_image, fitsfile,
 };
@@ -208,19 +208,16 @@ impl RawFile {
     /// A column of the current table as strings, one a row.
     pub(super) fn text_column(&mut self, name: &str) -> Result<Vec<String>, String> {
         let (column, rows) = self.find(name)?;
-        let (mut kind, mut repeat, mut bytes, mut width, mut status) = (0, 0, 0, 0, 0);
+        let (mut kind, mut repeat, mut bytes, mut status) = (0, 0, 0, 0);
         let table = self.handle.as_ptr();
         // SAFETY: as above.
-        unsafe {
-            ffgtcl(table, column, &mut kind, &mut repeat, &mut bytes, &mut status);
-            ffgcdw(table, column, &mut width, &mut status);
-        }
+        unsafe { ffgtcl(table, column, &mut kind, &mut repeat, &mut bytes, &mut status) };
         check(status)?;
-        // `width` of what is stored as text is at most `repeat`, and that is in the file.
-        if kind != TSTRING || width < 1 || c_long::from(width) > repeat {
+        if kind != TSTRING || repeat != bytes {
             return Err(format!("column {name} must hold one text a row"));
         }
-        let width = width as usize + 1;
+        // All stored bytes are copied, whatever width TDISPn wants them displayed with.
+        let width = usize::try_from(bytes).map_err(|_| format!("column {name} is damaged"))? + 1;
         let mut text: Vec<c_char> = memory(rows.checked_mul(width).ok_or("too many rows")?)?;
         let mut places: Vec<*mut c_char> =
             text.chunks_mut(width).map(<[c_char]>::as_mut_ptr).collect();

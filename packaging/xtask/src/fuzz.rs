@@ -69,7 +69,7 @@ fn fuzz(&(target, longest, torch): &(&str, usize, bool), seconds: u64) -> Result
     libtorch.apply(&mut cargo);
     cargo.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", flags.join(" "));
     cargo.args(["build", "--release", "--manifest-path", "tests/fuzz/targets/Cargo.toml"]);
-    cargo.args(["--bin", target, "--target", &triple, "--target-dir"]).arg(&build);
+    cargo.args(["--bin", "seeds", "--bin", target, "--target", &triple, "--target-dir"]).arg(&build);
     if torch {
         cargo.args(["--features", "torch"]);
     }
@@ -80,12 +80,12 @@ fn fuzz(&(target, longest, torch): &(&str, usize, bool), seconds: u64) -> Result
     for folder in [&corpus, &found] {
         fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     }
-    let mut seeds = command("cargo");
+    let programs = build.join(triple).join("release");
+    let mut seeds = command(programs.join("seeds"));
     libtorch.apply(&mut seeds);
-    seeds.args(["run", "--release", "--package", "pellucid-fuzz", "--no-default-features"]);
-    run_command(seeds.args(["--example", "seeds", "--", target]).arg(&corpus))?;
+    run_command(seeds.arg(target).arg(&corpus))?;
 
-    let mut fuzzer = command(build.join(triple).join("release").join(target));
+    let mut fuzzer = command(programs.join(target));
     libtorch.apply(&mut fuzzer);
     fuzzer.args([&corpus, &regressions(target)]);
     let dictionary = root().join("tests/fuzz/dictionaries").join(format!("{target}.dict"));

@@ -14,7 +14,6 @@ use super::{Kind, Session, api};
 macro_rules! slot {
     ($name:ident($($arg:expr),* $(,)?)) => {{
         let slot = api().$name.expect("a slot");
-        $(let _ = &$arg;)*
         // SAFETY: the memory behind the arguments is what the header demands, see `memory`.
         #[allow(clippy::macro_metavars_in_unsafe, reason = "the arguments are plain values")]
         unsafe { slot($($arg),*) }
@@ -115,15 +114,13 @@ impl Session {
         }
         let config = take.text(CONFIGS);
         self.told |= told(config.as_ref());
-        let mut host = Block::of(
-            take,
-            pellucid_host {
-                struct_size: 0,
-                flags: take.word32(0),
-                ctx: context(take.byte(), 0),
-                log: (!take.odd()).then_some(callbacks::log),
-            },
-        );
+        let host = pellucid_host {
+            struct_size: 0,
+            flags: take.word32(0),
+            ctx: context(take.byte(), 0),
+            log: (!take.odd()).then_some(callbacks::log),
+        };
+        let mut host = Block::of(take, host);
         let mut out = null_mut();
         let place = if take.odd() { null_mut() } else { &raw mut out };
         self.status(take, "engine_create", |e| {
@@ -136,7 +133,7 @@ impl Session {
         let engine = self.handle(take, Kind::Engine);
         let values = self.elements.array(take, PELLUCID_F64, &[3, 4]);
         let mut values = Block::of(take, values);
-        let table = |take: &mut Take<'_>, axis: i32| pellucid_lookup_table {
+        let mut table = |take: &mut Take<'_>, axis: i32| pellucid_lookup_table {
             struct_size: 0,
             kind: take.int(PELLUCID_NPOL),
             axis: take.int(axis),

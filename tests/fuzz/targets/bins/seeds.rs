@@ -1,5 +1,8 @@
 //! Writes the seeds of a target into a folder: `seeds TARGET FOLDER`.
 
+// Instrumented code calls its run time, also here.
+use libfuzzer_sys as _;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
