@@ -119,6 +119,20 @@ pub enum HostError {
         /// What it is.
         got: String,
     },
+    /// Options that do not go together, or do not say enough.
+    #[error("{reason}")]
+    Request {
+        /// Which, and what to give.
+        reason: String,
+    },
+    /// A product or another file does not hold what its checksums say.
+    #[error("{at}: {reason}")]
+    Checksum {
+        /// File and HDU.
+        at: String,
+        /// Which sum is off.
+        reason: String,
+    },
     /// The target is not on any chip of an exposure.
     #[error(
         "{at}: ra {ra_deg:.6}, dec {dec_deg:.6} falls on none of its {chips} chip(s); \

@@ -1,7 +1,7 @@
 //! Load the Pellucid plugin safely: sessions, exposures, FITS input and products.
 //!
 //! [`session`] is the plugin as Rust values, [`input`] and [`fits`] read exposures, [`product`] writes
-//! what comes out. Arrays go in and come out as ndarray views, [y, x]. `examples/host.rs` is a whole
+//! what comes out; [`target`] goes from a description to a product. Arrays go in and come out as ndarray views, [y, x]. `examples/host.rs` is a whole
 //! host.
 //!
 //! ```no_run
@@ -43,12 +43,14 @@
 #![deny(unsafe_code)]
 
 mod atomic;
+pub mod clock;
 mod error;
 pub mod fits;
 pub mod input;
 pub mod product;
 pub mod session;
 pub mod sky;
+pub mod target;
 
 pub use atomic::check_output;
 pub use error::{HostError, Result, Status};

@@ -7,6 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use pellucid_host::fits::FitsAddress;
 use pellucid_host::input::{PsfCentre, SkyLevel};
 
+use crate::night::NightArgs;
+
 /// Bayesian deconvolution of galaxy images: independent samples of what a galaxy may look like.
 #[derive(Debug, Parser)]
 #[command(name = "pellucid", version, max_term_width = 100)]
@@ -32,6 +34,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// List the models.
     Models(ModelsArgs),
+    /// Many targets, unattended.
+    Night(NightArgs),
     /// Check the installation.
     Doctor(DoctorArgs),
 }
@@ -82,7 +86,8 @@ pub struct InputArgs {
     /// Use the N x N pixels around the target instead of those that see the model.
     #[arg(long, value_name = "N", value_parser = at_least_one())]
     pub cutout: Option<usize>,
-    /// PSF image, once for all exposures or once for each.
+    /// PSF image, once for all exposures or once for each; or a grid of PSFs over the detector (STScI's
+    /// PSFSTD files), interpolated at the target's place on it.
     #[arg(long, value_name = "FITS", required = true, value_parser = address)]
     pub psf: Vec<FitsAddress>,
     /// PSF samples per detector pixel (else the PSF header's OVERSAMP, OVERSMPL or SAMPFACT; else 4).
@@ -338,7 +343,8 @@ fn not_negative(text: &str) -> Result<f64, String> {
     }
 }
 
-fn device(text: &str) -> Result<String, String> {
+/// `auto`, `cpu` or `cuda:0`.
+pub fn device(text: &str) -> Result<String, String> {
     let known = match text.split_once(':') {
         None => matches!(text, "auto" | "cpu"),
         Some((kind, index)) => kind == "cuda" && index.parse::<u32>().is_ok(),

@@ -87,7 +87,7 @@ fn check_plugin(report: &mut Report, plugin: &Plugin, args: &EngineArgs) {
         });
         each.collect::<Vec<_>>().join("; ")
     });
-    let started = Engine::create(plugin, &engine::options(args, None)).map_err(Failure::from);
+    let started = Engine::create(plugin, &engine::options(args, &[])).map_err(Failure::from);
     let started = report.note("start", started, |_| format!("on device {}", args.device));
     let Some(engine) = started else {
         return;

@@ -1,6 +1,7 @@
 //! How a command ends.
 
 use pellucid_host::HostError;
+use pellucid_night::NightError;
 
 /// A command that ran to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,9 @@ pub enum Failure {
     /// Something in the library or the plugin.
     #[error("{0}")]
     Host(HostError),
+    /// A night that could not run.
+    #[error("{0}")]
+    Night(NightError),
     /// `doctor` found something.
     #[error("{0} check(s) failed")]
     Checks(usize),
@@ -33,7 +37,7 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
-            Self::Host(_) | Self::Checks(_) | Self::Cancelled => 1,
+            Self::Host(_) | Self::Night(_) | Self::Checks(_) | Self::Cancelled => 1,
         }
     }
 }
@@ -42,6 +46,7 @@ impl From<HostError> for Failure {
     fn from(error: HostError) -> Self {
         match error {
             HostError::Cancelled => Self::Cancelled,
+            HostError::Request { reason } => Self::Usage(reason),
             error => Self::Host(error),
         }
     }

@@ -1,7 +1,7 @@
-//! The pellucid command: simulate, predict, sample, inspect, models, doctor.
+//! The pellucid command: simulate, predict, sample, inspect, models, night, doctor.
 //!
 //! Works through the plugin's C interface only. Exit codes: 0 done, 1 failed, 2 wrong usage,
-//! 3 done but some samples failed.
+//! 3 done but some samples or targets failed.
 
 #![deny(unsafe_code)]
 
@@ -12,6 +12,7 @@ mod failure;
 mod inspect;
 mod interrupt;
 mod models;
+mod night;
 mod outputs;
 mod predict;
 mod sample;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Command::Simulate(args) => simulate::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Sample(args) => sample::run(&args),
+        Command::Night(args) => night::run_command(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Doctor(args) => doctor::run(&args),

@@ -10,7 +10,7 @@ use crate::terminal::say;
 
 /// Runs the command.
 pub fn run(args: &ModelsArgs) -> Run {
-    let engine = engine::start(&args.engine, None)?;
+    let engine = engine::start(&args.engine, &[])?;
     let models = engine.models()?;
     if args.json {
         let list: Vec<_> = models.into_iter().map(|m| m.description).collect();

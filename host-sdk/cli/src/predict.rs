@@ -48,7 +48,7 @@ pub fn run(args: &PredictArgs) -> Run {
     let region = reach(chip, footprint, &psf);
     let stamp = file.blank(index, region);
 
-    let engine = engine::start(&args.engine, None)?;
+    let engine = engine::start(&args.engine, &[])?;
     let kernel = engine.psf(psf.kernel.view(), psf.oversample, psf.pixel_integrated)?;
     let exposure = stamp.to_exposure(&engine, &kernel, None)?;
     let seen = engine.predict(&[&exposure], &grid, image.view())?;

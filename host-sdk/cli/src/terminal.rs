@@ -48,6 +48,11 @@ pub fn say(text: impl Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
+/// Prints a line to stderr.
+pub fn tell(text: &str) {
+    BARS.suspend(|| eprintln!("{text}"));
+}
+
 /// Progress of sampling: a bar with ETA on a terminal, a line now and then elsewhere.
 pub struct Meter {
     bar: Option<ProgressBar>,

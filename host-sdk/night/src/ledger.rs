@@ -48,6 +48,14 @@ pub enum What {
     Quarantined {
         /// The whole chain of the error.
         reason: String,
+        /// What its files, settings and versions were: while they are the same, so is the error.
+        #[serde(default)]
+        inputs: String,
+    },
+    /// All attempts of this run failed in a way that may pass; the next run tries again.
+    Failed {
+        /// The whole chain of the last error.
+        reason: String,
     },
     /// The night ended (signal, cancelled) before it did.
     Abandoned {

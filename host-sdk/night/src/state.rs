@@ -1,10 +1,14 @@
 //! What is known of a night's targets now: manifest, ledger and products together.
 
+mod gather;
+
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::Seconds;
+
+pub use gather::{gather, quality};
 
 /// A night, as `status`, `report` and `summary.json` tell it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -11,9 +11,11 @@ mod header;
 mod input;
 mod output;
 mod raw;
+mod verify;
 
 pub use address::{Extension, FitsAddress};
 pub use card::{Card, Value};
 pub use header::Header;
 pub use input::{FitsInput, Hdu, Region};
 pub use output::{Column, ColumnValues, FitsOutput};
+pub use verify::verify;

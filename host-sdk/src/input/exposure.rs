@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 
-use super::hash::sha256_file;
+use super::hash::HashCache;
 use super::quality::default_bad_bits;
 use super::stamp::Stamp;
 use super::tables;
@@ -183,6 +183,18 @@ impl ExposureFile {
     /// # Errors
     /// What is missing or wrong, naming file, HDU and keyword.
     pub fn open(address: &FitsAddress, options: &ExposureOptions) -> Result<Self> {
+        Self::open_hashed(address, options, &HashCache::default())
+    }
+
+    /// As [`ExposureFile::open`], with the hashes of files seen before.
+    ///
+    /// # Errors
+    /// Those of [`ExposureFile::open`].
+    pub fn open_hashed(
+        address: &FitsAddress,
+        options: &ExposureOptions,
+        hashes: &HashCache,
+    ) -> Result<Self> {
         let mut file = FitsInput::open(&address.path)?;
         let science: Vec<Hdu> = match &address.extension {
             Some(extension) => vec![file.image_hdu(Some(extension))?.clone()],
@@ -199,7 +211,7 @@ impl ExposureFile {
             science.iter().map(|hdu| chip(&mut file, hdu, options)).collect();
         Ok(Self {
             path: address.path.clone(),
-            sha256: sha256_file(&address.path)?,
+            sha256: hashes.sha256(&address.path)?,
             chips: chips?,
             file,
             options: options.clone(),

@@ -5,12 +5,12 @@ use std::str::FromStr;
 
 use ndarray::{Array2, s};
 
-use super::hash::sha256_file;
+use super::hash::HashCache;
 use crate::error::{HostError, Result};
 use crate::fits::{FitsAddress, FitsInput, Header};
 
 /// What the command line says of a PSF file; `None` asks its header.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct PsfOptions {
     /// Samples per detector pixel and axis. Asked of the header: OVERSAMP, OVERSMPL or SAMPFACT;
     /// in the end 4, with a warning.
@@ -82,13 +82,25 @@ pub struct PsfImage {
 }
 
 impl PsfImage {
-    /// Reads a 2-D image: the HDU the address names, else the first that holds one. STScI's PSFSTD
-    /// grids, which are cubes, are not read yet: copy the plane nearest to the target into a file.
+    /// Reads a 2-D image: the HDU the address names, else the first that holds one. For grids over a
+    /// detector see [`PsfFile`](super::PsfFile).
     ///
     /// # Errors
     /// [`HostError::Fits`] or [`HostError::Shape`] if it is not a 2-D image, [`HostError::Value`]
     /// for an oversampling of 0, a pixel that is not finite or a centre outside the image.
     pub fn read(address: &FitsAddress, options: PsfOptions) -> Result<Self> {
+        Self::read_hashed(address, options, &HashCache::default())
+    }
+
+    /// As [`PsfImage::read`], with the hashes of files seen before.
+    ///
+    /// # Errors
+    /// Those of [`PsfImage::read`].
+    pub fn read_hashed(
+        address: &FitsAddress,
+        options: PsfOptions,
+        hashes: &HashCache,
+    ) -> Result<Self> {
         let mut file = FitsInput::open(&address.path)?;
         let hdu = file.image_hdu(address.extension.as_ref())?;
         let (index, at) = (hdu.index, file.at(hdu));
@@ -98,7 +110,19 @@ impl PsfImage {
             let what = format!("{at}: PSF at pixel (x, y) = ({x}, {y})");
             return Err(HostError::value(what, "a finite value", value));
         }
-        let oversample = match options.oversample.or_else(|| sampling(&header)) {
+        let source = (address.path.clone(), hashes.sha256(&address.path)?);
+        Self::from_kernel(kernel, options, &header, &at, source)
+    }
+
+    /// A kernel with what options and header say of it. `at` names it in errors.
+    pub(super) fn from_kernel(
+        kernel: Array2<f64>,
+        options: PsfOptions,
+        header: &Header,
+        at: &str,
+        (path, sha256): (PathBuf, String),
+    ) -> Result<Self> {
+        let oversample = match options.oversample.or_else(|| sampling(header)) {
             Some(0) => {
                 let what = format!("{at}: PSF oversampling");
                 return Err(HostError::value(what, "at least 1", 0));
@@ -123,13 +147,7 @@ impl PsfImage {
             })?,
         };
         let stated = options.pixel_integrated.or_else(|| header.logical("PIXINT"));
-        Ok(Self {
-            sha256: sha256_file(&address.path)?,
-            path: address.path.clone(),
-            kernel,
-            oversample,
-            pixel_integrated: stated.unwrap_or(false),
-        })
+        Ok(Self { sha256, path, kernel, oversample, pixel_integrated: stated.unwrap_or(false) })
     }
 }
 

@@ -108,6 +108,21 @@ pub struct Provenance {
     pub plugin_record: String,
     /// When the run ended, UTC, ISO 8601; empty leaves the card out.
     pub date: String,
+    /// The night it belongs to, if it does.
+    pub night: Option<NightRecord>,
+}
+
+/// What ties a product to a target of a night.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NightRecord {
+    /// The night's name.
+    pub night: String,
+    /// The target's name.
+    pub target: String,
+    /// SHA-256 of the contents of exposures, PSFs and noise correlation, and of all settings.
+    pub inputs_sha256: String,
+    /// SHA-256 of that, of prior and noise model, and of the versions of host and plugin.
+    pub sha256: String,
 }
 
 impl Product {

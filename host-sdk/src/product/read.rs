@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use ndarray::{Array2, Array3, Axis};
 
 use super::diagnostics::{Cost, Diagnostics, ExposureFit, Flags, NoiseCheck};
-use super::{ExposureProduct, Product, Provenance, Statistics};
+use super::{ExposureProduct, NightRecord, Product, Provenance, Statistics};
 use crate::error::{HostError, Result};
 use crate::fits::{FitsInput, Header};
 use crate::sky::ModelGrid;
@@ -190,6 +190,19 @@ fn diagnostics(
     })
 }
 
+impl NightRecord {
+    /// What a product's primary header says; `None` if it belongs to no night.
+    pub fn of(primary: &Header) -> Option<Self> {
+        let text = |key: &str| primary.string(key).unwrap_or("").to_owned();
+        primary.string("NIGHTSHA").map(|sha256| Self {
+            night: text("NIGHT"),
+            target: text("OBJECT"),
+            inputs_sha256: text("NIGHTINP"),
+            sha256: sha256.to_owned(),
+        })
+    }
+}
+
 fn provenance(primary: &Header) -> Provenance {
     let text = |key: &str| primary.string(key).unwrap_or("").to_owned();
     Provenance {
@@ -205,5 +218,6 @@ fn provenance(primary: &Header) -> Provenance {
         config: text("CONFIG"),
         plugin_record: text("RECORD"),
         date: text("DATE"),
+        night: NightRecord::of(primary),
     }
 }

@@ -75,6 +75,14 @@ impl Product {
         if !p.date.is_empty() {
             cards.insert(1, text("DATE", &p.date, "UTC"));
         }
+        if let Some(night) = &p.night {
+            cards.extend([
+                text("OBJECT", &night.target, "target"),
+                text("NIGHT", &night.night, "night"),
+                text("NIGHTINP", &night.inputs_sha256, "SHA-256 of inputs and settings"),
+                text("NIGHTSHA", &night.sha256, "and of models and versions"),
+            ]);
+        }
         if !p.noise.1.is_empty() {
             cards.push(text("NOISESHA", &p.noise.1, "SHA-256"));
         }

@@ -70,7 +70,7 @@ fn galaxy(instrument: &Instrument, args: &SimulateArgs) -> Run {
     let pointings = pointings?;
     let kernel = optics::psf(instrument, pixel_area.sqrt());
 
-    let engine = engine::start(&args.engine, None)?;
+    let engine = engine::start(&args.engine, &[])?;
     let mut seen = expose(&engine, &scene, &pointings, &kernel)?;
     if let Some(snr) = args.snr {
         let peak = seen.iter().flatten().fold(0.0f32, |m, v| m.max(*v));

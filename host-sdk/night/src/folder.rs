@@ -1,0 +1,218 @@
+//! The folder of a night: names, lock, and what killed runs left behind.
+//!
+//! ```text
+//! night.lock                 a run of the whole night holds it alone; shards share it,
+//! lock-K-of-N                and hold their own alone
+//! ledger/HOST-PID-START.jsonl
+//! products/NAME.fits
+//! figures/NAME.png
+//! summary.json  report.html  slurm/
+//! ```
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
+
+use crate::error::{NightError, Result};
+
+/// How often a lock is tried: `status` takes it for an instant to see whether it is free.
+const TRIES: u32 = 10;
+const BETWEEN_TRIES: Duration = Duration::from_millis(100);
+
+/// Where a night keeps its files.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    root: PathBuf,
+}
+
+/// Part `index` of `count` of a night: the targets whose position modulo `count` is `index`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    /// From 0.
+    pub index: usize,
+    /// How many there are.
+    pub count: usize,
+}
+
+impl std::str::FromStr for Shard {
+    type Err = NightError;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let parse = |t: &str| t.trim().parse::<usize>().ok();
+        let both = text.split_once('/').and_then(|(k, n)| Some((parse(k)?, parse(n)?)));
+        match both {
+            Some((index, count)) if index < count => Ok(Self { index, count }),
+            _ => Err(NightError::Shard { got: text.into() }),
+        }
+    }
+}
+
+/// Held as long as it lives.
+#[derive(Debug)]
+pub struct Lock {
+    _files: Vec<File>,
+}
+
+impl Folder {
+    /// The night's folder; nothing is made.
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The product of a target.
+    pub fn product(&self, name: &str) -> PathBuf {
+        self.root.join("products").join(format!("{name}.fits"))
+    }
+
+    /// The figure of a target.
+    pub fn figure(&self, name: &str) -> PathBuf {
+        self.root.join("figures").join(format!("{name}.png"))
+    }
+
+    /// The folder of ledgers.
+    pub fn ledger(&self) -> PathBuf {
+        self.root.join("ledger")
+    }
+
+    /// What the night came to, for machines.
+    pub fn summary(&self) -> PathBuf {
+        self.root.join("summary.json")
+    }
+
+    /// Makes the folders.
+    ///
+    /// # Errors
+    /// [`NightError::Io`].
+    pub fn make(&self) -> Result<()> {
+        for name in ["products", "figures", "ledger"] {
+            let path = self.root.join(name);
+            fs::create_dir_all(&path).map_err(NightError::io("make the folder", &path))?;
+        }
+        Ok(())
+    }
+
+    /// Takes the night for this process, or its shard of it.
+    ///
+    /// # Errors
+    /// [`NightError::Locked`], [`NightError::Io`].
+    pub fn lock(&self, shard: Option<Shard>) -> Result<Lock> {
+        let night = self.root.join("night.lock");
+        match shard {
+            None => Ok(Lock { _files: vec![hold(&night, true)?] }),
+            Some(Shard { index, count }) => {
+                let shared = hold(&night, false)?;
+                let own = self.root.join(format!("lock-{index}-of-{count}"));
+                Ok(Lock { _files: vec![shared, hold(&own, true)?] })
+            }
+        }
+    }
+
+    /// Whether some process works on the night now.
+    pub fn busy(&self) -> bool {
+        let file = OpenOptions::new().read(true).open(self.root.join("night.lock"));
+        file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+    }
+
+    /// Removes the temporary files that killed runs left of these targets' products and figures.
+    /// Only for the holder of the lock.
+    ///
+    /// # Errors
+    /// [`NightError::Io`].
+    pub fn sweep<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<usize> {
+        let names: std::collections::HashSet<&str> = names.collect();
+        let mut swept = 0;
+        for folder in ["products", "figures"] {
+            let folder = self.root.join(folder);
+            let entries = fs::read_dir(&folder).map_err(NightError::io("list", &folder))?;
+            for entry in entries {
+                let entry = entry.map_err(NightError::io("list", &folder))?;
+                let name = entry.file_name();
+                if temporary_of(&name.to_string_lossy()).is_some_and(|of| names.contains(of)) {
+                    let path = entry.path();
+                    fs::remove_file(&path).map_err(NightError::io("remove", &path))?;
+                    swept += 1;
+                }
+            }
+        }
+        Ok(swept)
+    }
+}
+
+/// The target of a temporary file `.NAME.fits.PID.part`, as [`pellucid_host`] names them.
+fn temporary_of(file: &str) -> Option<&str> {
+    let inner = file.strip_prefix('.')?.strip_suffix(".part")?;
+    let (inner, process) = inner.rsplit_once('.')?;
+    let numeric = process.bytes().all(|b| b.is_ascii_digit());
+    let (name, extension) = inner.rsplit_once('.')?;
+    (numeric && matches!(extension, "fits" | "png")).then_some(name)
+}
+
+fn hold(path: &Path, alone: bool) -> Result<File> {
+    let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    let mut file = open().map_err(NightError::io("open", path))?;
+    for attempt in 1.. {
+        let tried = if alone { file.try_lock() } else { file.try_lock_shared() };
+        match tried {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) if attempt < TRIES => sleep(BETWEEN_TRIES),
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // Who holds it is a courtesy; that it is held is what matters.
+                let _ = file.read_to_string(&mut holder);
+                return Err(NightError::Locked { path: path.into(), holder: holder.trim().into() });
+            }
+            Err(TryLockError::Error(source)) => return Err(NightError::io("lock", path)(source)),
+        }
+    }
+    if alone {
+        // A courtesy to whoever finds it held; on a full disk there is no room for it.
+        let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", crate::journal::worker()));
+    }
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_and_temporary_names() {
+        assert_eq!("1/3".parse::<Shard>().unwrap(), Shard { index: 1, count: 3 });
+        for wrong in ["3/3", "1", "a/2", "0/0", "-1/2"] {
+            assert!(wrong.parse::<Shard>().unwrap_err().to_string().contains(wrong));
+        }
+        assert_eq!(temporary_of(".ngc.1.fits.4711.part"), Some("ngc.1"));
+        assert_eq!(temporary_of(".ngc1.png.4711.part"), Some("ngc1"));
+        for other in ["ngc1.fits", ".ngc1.fits.part", ".ngc1.txt.4711.part", ".part"] {
+            assert_eq!(temporary_of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_night_is_held_by_one_run_or_by_shards() {
+        let root = std::env::temp_dir().join(format!("pellucid-lock-{}", std::process::id()));
+        let folder = Folder::new(&root);
+        folder.make().unwrap();
+        let shard = |index| Some(Shard { index, count: 2 });
+        assert!(!folder.busy());
+        let whole = folder.lock(None).unwrap();
+        assert!(folder.busy());
+        assert!(
+            matches!(folder.lock(None), Err(NightError::Locked { holder, .. }) if !holder.is_empty())
+        );
+        assert!(folder.lock(shard(0)).is_err());
+        drop(whole);
+        let (zero, one) = (folder.lock(shard(0)).unwrap(), folder.lock(shard(1)).unwrap());
+        assert!(folder.lock(shard(1)).is_err() && folder.lock(None).is_err());
+        drop((zero, one));
+        folder.lock(None).unwrap();
+        fs::remove_dir_all(root).unwrap();
+    }
+}
