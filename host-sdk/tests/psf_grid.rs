@@ -26,7 +26,8 @@ fn write(path: &Path, x: &[f64], y: &[f64], planes: usize) {
 }
 
 fn open(path: &Path) -> pellucid_host::Result<PsfGrid> {
-    let file = PsfFile::open(&FitsAddress::file(path), PsfOptions::default(), &HashCache::default());
+    let file =
+        PsfFile::open(&FitsAddress::file(path), PsfOptions::default(), &HashCache::default());
     file.map(|file| match file {
         PsfFile::Grid(grid) => grid,
         PsfFile::Image(_) => panic!("an image"),
@@ -54,7 +55,11 @@ fn bilinear_between_four_and_constant_beyond() {
         ([900.0, 900.0], 6.0),
     ] {
         assert!((value(&grid, at, None) - expected).abs() < 1e-12, "{at:?}");
-        assert_eq!(value(&grid, at, Some(1)), value(&grid, at, None), "one chip whatever its number");
+        assert_eq!(
+            value(&grid, at, Some(1)),
+            value(&grid, at, None),
+            "one chip whatever its number"
+        );
     }
     std::fs::remove_file(path).unwrap();
 }
@@ -87,7 +92,8 @@ fn grids_that_cannot_be() {
     says(&["IPSFX", "ascending"]);
     let cube = Array3::<f32>::zeros((1, 3, 3));
     let mut file = FitsOutput::create(&path, &[]).unwrap();
-    let cards = [Card::new("NXPSFS", 1, ""), Card::new("NYPSFS", 1, ""), Card::new("IPSFX01", 0, "")];
+    let cards =
+        [Card::new("NXPSFS", 1, ""), Card::new("NYPSFS", 1, ""), Card::new("IPSFX01", 0, "")];
     file.image("PSFS", 1, cube.view(), &cards).unwrap();
     file.commit().unwrap();
     says(&["JPSFY01", "nothing"]);
@@ -111,7 +117,8 @@ fn stsci_grids() {
     }
     let kernel = |at, chip| grid.at(at, Some(chip), "test").unwrap().kernel;
     let (upper, lower) = (kernel([2048.0, 0.0], 1), kernel([2048.0, 2048.0], 2));
-    let (middle, off) = (upper.slice(s![50, 50]).into_scalar(), (&upper - &lower).mapv(f64::abs).sum());
+    let (middle, off) =
+        (upper.slice(s![50, 50]).into_scalar(), (&upper - &lower).mapv(f64::abs).sum());
     assert!(*middle > 0.1 && off > 0.0, "{middle} {off}");
     assert!(grid.at([0.0, 0.0], None, "test").is_err());
     open(&folder.join("PSFSTD_WFC3IR_F160W.fits")).unwrap().at([500.0, 20.0], None, "ir").unwrap();

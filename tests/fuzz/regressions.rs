@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use pellucid_fuzz::scratch::Scratch;
-use pellucid_fuzz::{abi, fits, seeds, text, wcs};
+use pellucid_fuzz::{abi, fits, manifest, seeds, text, wcs};
 use pellucid_host::fits::FitsAddress;
 use pellucid_host::input::{ExposureFile, ExposureOptions, NoiseCorrelation, PsfImage, PsfOptions};
 use pellucid_host::product::Product;
@@ -44,6 +44,11 @@ fn model_files() {
 #[test]
 fn calls_of_the_interface() {
     replay("abi", abi::run);
+}
+
+#[test]
+fn manifests() {
+    replay("manifest", manifest::run);
 }
 
 #[test]

@@ -13,7 +13,8 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("pellucid-manifest-{}-{name}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("pellucid-manifest-{}-{name}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).unwrap();
         Self(path.canonicalize().unwrap())
@@ -52,7 +53,10 @@ fn fails(text: &str, words: &[&str]) {
 fn the_documented_example() {
     let folder = Folder::new("example");
     let text = include_str!("../src/manifest/example.toml");
-    folder.write("targets.csv", "name, ra, dec, exposures, sky, samples\nx, 1.5, -2, a_*.fits; b.fits, header,\n");
+    folder.write(
+        "targets.csv",
+        "name, ra, dec, exposures, sky, samples\nx, 1.5, -2, a_*.fits; b.fits, header,\n",
+    );
     let night = Night::read(&folder.write("NIGHT.toml", text)).unwrap();
     assert_eq!(night.name, "2026-11-28");
     assert_eq!(night.output, folder.0.join("out"));
@@ -112,7 +116,8 @@ fn errors_name_line_key_and_need() {
     fails("name = 'x'\n", &["format"]);
     fails(HEAD, &["[[target]]", "got none"]);
     fails("format = 1\nnightname = 'x'\n", &["line 2", "nightname"]);
-    let target = |line: &str| format!("{HEAD}[[target]]\nname = 'a'\nexposures = 'e.fits'\n{line}\n");
+    let target =
+        |line: &str| format!("{HEAD}[[target]]\nname = 'a'\nexposures = 'e.fits'\n{line}\n");
     assert!(parse(&target("")).is_ok());
     for (line, words) in [
         ("sampels = 3", &["line 8", "sampels", "samples"][..]),
@@ -188,7 +193,8 @@ fn a_fits_table() {
     ];
     file.table("TARGETS", &columns, &[]).unwrap();
     file.commit().unwrap();
-    let night = Night::read(&folder.write("n.toml", &format!("targets = 'sub/targets.fits'\n{HEAD}")));
+    let night =
+        Night::read(&folder.write("n.toml", &format!("targets = 'sub/targets.fits'\n{HEAD}")));
     let night = night.unwrap();
     let [a, b] = &night.targets[..] else { panic!() };
     assert_eq!((a.name.as_str(), b.name.as_str()), ("a", "bb"));

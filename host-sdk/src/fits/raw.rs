@@ -13,9 +13,9 @@ use std::path::Path;
 use std::ptr::{self, NonNull};
 
 use fitsio::sys::{
-    ffclos, ffcnvthdr2str, ffdkopn, fffree, ffgcno, ffgcvd, ffgcvs,
-    ffgerr, ffghdt, ffgidm, ffgidt, ffgiszll, ffgkyjj, ffgnrwll, ffgpv, ffgsv, ffgtcl, ffmahd, ffthdu,
-    fits_is_compressed_image, fitsfile,
+    ffclos, ffcnvthdr2str, ffdkopn, fffree, ffgcno, ffgcvd, ffgcvs, ffgerr, ffghdt, ffgidm, ffgidt,
+    ffgiszll, ffgkyjj, ffgnrwll, ffgpv, ffgsv, ffgtcl, ffmahd, ffthdu, fits_is_compressed_image,
+    fitsfile,
 };
 
 use super::input::Region;
@@ -179,7 +179,9 @@ impl RawFile {
             None => {
                 let sides: Vec<_> = shape.iter().rev().map(usize::to_string).collect();
                 let sides = sides.join(" x ");
-                Err(format!("{sides} pixels, more than the file can hold: it is cut short or damaged"))
+                Err(format!(
+                    "{sides} pixels, more than the file can hold: it is cut short or damaged"
+                ))
             }
         }
     }
@@ -250,7 +252,9 @@ impl RawFile {
         let row_bytes = u64::try_from(row_bytes).unwrap_or(0).max(1);
         match u64::try_from(rows).ok().filter(|rows| *rows <= self.capacity / row_bytes) {
             Some(rows) => Ok((column, rows as usize)),
-            None => Err(format!("{rows} rows, more than the file can hold: it is cut short or damaged")),
+            None => {
+                Err(format!("{rows} rows, more than the file can hold: it is cut short or damaged"))
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ const TARGETS: &[(&str, usize, bool)] = &[
     ("fits", 131_072, false),
     ("wcs", 4096, false),
     ("abi", 2048, false),
+    ("manifest", 8192, false),
     ("text", 1024, false),
     ("models", 8192, true),
 ];
@@ -69,7 +70,9 @@ fn fuzz(&(target, longest, torch): &(&str, usize, bool), seconds: u64) -> Result
     libtorch.apply(&mut cargo);
     cargo.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", flags.join(" "));
     cargo.args(["build", "--release", "--manifest-path", "tests/fuzz/targets/Cargo.toml"]);
-    cargo.args(["--bin", "seeds", "--bin", target, "--target", &triple, "--target-dir"]).arg(&build);
+    cargo
+        .args(["--bin", "seeds", "--bin", target, "--target", &triple, "--target-dir"])
+        .arg(&build);
     if torch {
         cargo.args(["--features", "torch"]);
     }

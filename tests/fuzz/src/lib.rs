@@ -6,6 +6,7 @@
 
 pub mod abi;
 pub mod fits;
+pub mod manifest;
 #[cfg(feature = "torch")]
 pub mod models;
 pub mod mutate;

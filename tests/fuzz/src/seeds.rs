@@ -24,6 +24,7 @@ pub fn of(target: &str) -> Vec<Seed> {
         "wcs" => headers(),
         "models" => models(),
         "abi" => calls(),
+        "manifest" => manifests(),
         "text" => vec![
             ("address", b"a/b[1].fits[SCI, 2]".to_vec()),
             ("centre", b"31.5,32".to_vec()),
@@ -251,6 +252,28 @@ fn model(metadata: &Value, tensors: &[(&str, &[usize])]) -> Vec<u8> {
     });
     let metadata = [("pellucid".to_owned(), metadata.to_string())].into();
     serialize(views, Some(metadata)).expect("a small file")
+}
+
+fn manifests() -> Vec<Seed> {
+    let night = "format = 1\nname = 'n'\noutput = 'out'\n[defaults]\npsf = 'p.fits'\nprior = 'galaxies64-ve'\n\
+                 samples = 2\nsize = 64\nsky = 'none'\n[run]\nin_flight = 4\nbackoff_s = 5.0\n[slurm]\nworkers = 2\n\
+                 extra = ['--x']\n[[target]]\nname = 'a'\nra = 150.1\ndec = 2.2\nexposures = ['a/*.fits']\n";
+    let target = "[[target]]\nname = 'b'\nexposures = ['w.fits[SCI,1]']\npsf_centre = '31.5,31.5'\nsigma = 0.002\n\
+                  dq_bad_bits = 4096\nsky = 0.01\nsampler = 'calibrated'\nprecision = 'f32'\n";
+    let table = "name,ra,dec,exposures,samples,sky\n# none\na, 150.1, 2.2, \"a.fits;b.fits\", 3, none\nb,1,2,c.fits,4,0.5\n";
+    let text = |name: &str, value: &str| Column::new(name, ColumnValues::Text(vec![value.into()]));
+    let columns = [
+        text("NAME", "a"),
+        text("EXPOSURES", "a.fits;b.fits"),
+        Column::new("RA", ColumnValues::Real(vec![1.0])),
+        Column::new("SAMPLES", ColumnValues::Integer(vec![3])),
+    ];
+    vec![
+        ("night", night.into()),
+        ("two", format!("{night}{target}").into()),
+        ("csv", table.into()),
+        ("fits", file(|output| output.table("TARGETS", &columns, &[]), &[])),
+    ]
 }
 
 /// Calls with the usual arguments, in an order that makes sense and in some that do not.

@@ -142,9 +142,9 @@ impl Card {
         };
         match value {
             Some(Value::Number(number)) if number.is_empty() => Ok(None),
-            Some(Value::Number(number)) if out_of_range(stem, &number) => {
-                refuse(format!("WCSAXES of at most {MAX_AXIS}, SIP orders of at most {MAX_SIP_ORDER}"))
-            }
+            Some(Value::Number(number)) if out_of_range(stem, &number) => refuse(format!(
+                "WCSAXES of at most {MAX_AXIS}, SIP orders of at most {MAX_SIP_ORDER}"
+            )),
             Some(value) => Ok(Some(Self { key: key.to_owned(), value })),
             None => {
                 let kind = if TEXTS.contains(&stem) { "'text'" } else { "a finite number" };

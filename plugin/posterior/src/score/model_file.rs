@@ -396,7 +396,8 @@ fn to_weight(name: &str, view: &TensorView<'_>) -> Result<Tensor, PosteriorError
 fn to_tensor(name: &str, view: &TensorView<'_>) -> Result<Tensor, PosteriorError> {
     // An empty tensor may have sides whose product is beyond any integer.
     let shape: Option<Vec<i64>> = view.shape().iter().map(|&n| i64::try_from(n).ok()).collect();
-    let shape = shape.filter(|s| s.iter().try_fold(1_i64, |n, side| n.checked_mul(*side)).is_some());
+    let shape =
+        shape.filter(|s| s.iter().try_fold(1_i64, |n, side| n.checked_mul(*side)).is_some());
     let Some(shape) = shape else {
         let (need, got) = ("a shape that fits an i64".into(), format!("shape {:?}", view.shape()));
         return Err(PosteriorError::Weights { name: name.into(), need, got });
