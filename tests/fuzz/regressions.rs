@@ -5,7 +5,9 @@ use std::path::Path;
 use pellucid_fuzz::scratch::Scratch;
 use pellucid_fuzz::{abi, fits, manifest, seeds, text, wcs};
 use pellucid_host::fits::FitsAddress;
-use pellucid_host::input::{ExposureFile, ExposureOptions, NoiseCorrelation, PsfImage, PsfOptions};
+use pellucid_host::input::{
+    ExposureFile, ExposureOptions, HashCache, NoiseCorrelation, PsfFile, PsfImage, PsfOptions,
+};
 use pellucid_host::product::Product;
 
 fn replay(target: &str, run: fn(&[u8])) {
@@ -69,6 +71,10 @@ fn seeds_are_valid() {
                 file.stamp(0, whole).unwrap();
             }
             "product" => assert_eq!(Product::read(file.path()).unwrap().samples.dim(), (2, 4, 4)),
+            "grid" => {
+                let grid = PsfFile::open(&address, PsfOptions::default(), &HashCache::default());
+                assert!(matches!(grid, Ok(PsfFile::Grid(_))), "{grid:?}");
+            }
             _ => {
                 PsfImage::read(&address, PsfOptions::default()).unwrap();
                 let correlation = NoiseCorrelation::read(&address);

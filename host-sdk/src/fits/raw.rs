@@ -19,6 +19,7 @@ use fitsio::sys::{
 };
 
 use super::input::Region;
+use super::tiles;
 
 /// cfitsio's codes: an image HDU, the element type f64, text, the complex types.
 const IMAGE_HDU: c_int = 0;
@@ -52,6 +53,9 @@ impl RawFile {
     /// Opens `path` read-only exactly as it is named: no brackets, `!` or `scheme://` mean anything.
     pub(super) fn open(path: &Path) -> Result<Self, String> {
         let capacity = capacity(path).map_err(|e| e.to_string())?;
+        if let Some(card) = tiles::bad_tile(path).map_err(|e| e.to_string())? {
+            return Err(format!("damaged card {card:?}: needed a positive tile size"));
+        }
         let name = path.to_str().ok_or("the file name is not UTF-8, which cfitsio cannot open")?;
         let name = CString::new(name).map_err(|_| "the file name holds a NUL byte")?;
         let (mut file, mut status) = (ptr::null_mut(), 0);

@@ -2,7 +2,8 @@
 
 use pellucid_host::fits::{Extension, FitsAddress, FitsInput, Region};
 use pellucid_host::input::{
-    ExposureFile, ExposureOptions, NoiseCorrelation, PsfImage, PsfOptions, SkyLevel,
+    ExposureFile, ExposureOptions, HashCache, NoiseCorrelation, PsfFile, PsfImage, PsfOptions,
+    SkyLevel,
 };
 use pellucid_host::product::Product;
 use pellucid_host::sky::{ModelGrid, SkyPosition};
@@ -37,6 +38,15 @@ pub fn run(data: &[u8]) {
     let centre = "1,1.5".parse().ok();
     let _ = PsfImage::read(&whole, PsfOptions::default());
     let _ = PsfImage::read(&second, PsfOptions { centre, ..PsfOptions::default() });
+    if let Ok(PsfFile::Grid(grid)) =
+        PsfFile::open(&whole, PsfOptions::default(), &HashCache::default())
+    {
+        for chip in [None, Some(1), Some(2)] {
+            for at in [[0.0, 0.0], [1e3, -5.0], [1e300, f64::NAN]] {
+                let _ = grid.at(at, chip, "a chip");
+            }
+        }
+    }
     let _ = NoiseCorrelation::read(&whole);
     if let Ok(product) = Product::read(file.path()) {
         assert!(product.fluxes().len() <= product.samples.dim().0);

@@ -75,7 +75,8 @@ const KEYS: &[&str] = &[
     "CTYPE1", "CTYPE2", "CRPIX1", "CRVAL1", "CRVAL2", "CD1_1", "CD2_2", "CDELT1", "PC1_1",
     "A_ORDER", "B_ORDER", "A_2_0", "B_1_1", "CPDIS1", "DP1", "D2IMDIS1", "D2IM1", "D2IMEXT",
     "AXISCORR", "OVERSAMP", "PIXINT", "CONTINUE", "END", "COMMENT", "HIERARCH", "GROUPS", "EXTEND",
-    "LONGSTRN", "INHERIT", "CHECKSUM", "DATASUM",
+    "LONGSTRN", "INHERIT", "CHECKSUM", "DATASUM", "NXPSFS", "NYPSFS", "IPSFX01", "JPSFY02",
+    "CCDCHIP",
 ];
 const PIECES: &[&str] = &[
     "0",

@@ -19,6 +19,7 @@ pub fn of(target: &str) -> Vec<Seed> {
             ("exposure", exposure()),
             ("product", product()),
             ("kernel", kernel()),
+            ("grid", grid()),
             ("compressed", include_bytes!("../seeds/compressed.fits").to_vec()),
         ],
         "wcs" => headers(),
@@ -121,6 +122,15 @@ fn kernel() -> Vec<u8> {
         Array2::from_shape_fn((3, 5), |(y, x)| if (y, x) == (1, 2) { 1.0 } else { 0.1_f32 });
     let cards = [Card::new("OVERSAMP", 2, ""), Card::new("PIXINT", true, "")];
     file(|output| output.image("PSF", 1, image.view(), &cards), &[])
+}
+
+/// PSFs at two by two places.
+fn grid() -> Vec<u8> {
+    let planes = Array3::from_elem((4, 3, 3), 0.1_f32);
+    let places = [("IPSFX01", 0), ("IPSFX02", 9), ("JPSFY01", 0), ("JPSFY02", 1)];
+    let mut cards: Vec<Card> = places.map(|(key, place)| Card::new(key, place, "")).into();
+    cards.extend([Card::new("NXPSFS", 2, ""), Card::new("NYPSFS", 2, "")]);
+    file(|output| output.image("PSF", 1, planes.view(), &cards), &[])
 }
 
 /// What `pellucid sample` writes, as small as it gets.
