@@ -81,6 +81,8 @@ impl Card {
         {
             text.pop();
             text.push_str(&tail);
+            // Blanks before a last piece that holds nothing else end the string.
+            text.truncate(text.trim_end().len());
         }
     }
 

@@ -191,6 +191,13 @@ mod tests {
     }
 
     #[test]
+    fn continued_strings_have_no_trailing_blanks() {
+        let lines = Card::new("CONFIG", "a".to_owned() + &" ".repeat(100), "").format();
+        assert!(lines.len() > 1);
+        assert_eq!(Header::from_cards(lines.concat()).string("CONFIG"), Some("a"));
+    }
+
+    #[test]
     fn a_stamp_moves_the_reference_pixel() {
         let header = header(&["CRPIX1  =                507.0", "CTYPE1  = 'RA---TAN-SIP'", "END"]);
         let stamp = header.shifted(100, 20);
