@@ -10,6 +10,8 @@ use crate::error::{HostError, Result};
 use crate::fits::{Card, Header};
 
 const DEGREE: f64 = PI / 180.0;
+/// The highest order of the SIP convention (Shupe et al. 2005).
+const SIP_ORDERS: std::ops::RangeInclusive<i64> = 0..=9;
 
 /// A position on the sky, ICRS degrees.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,8 +64,8 @@ impl TanSip {
     /// Reads the solution of a header. `at` names it in errors.
     ///
     /// # Errors
-    /// [`HostError::Keyword`] for another projection or a missing keyword, [`HostError::Value`]
-    /// for a singular matrix.
+    /// [`HostError::Keyword`] for another projection, a missing keyword or an order of SIP above 9,
+    /// [`HostError::Value`] for a singular matrix.
     pub fn from_header(header: &Header, at: &str) -> Result<Self> {
         let ctype = [1, 2].map(|i| header.string(&format!("CTYPE{i}")).unwrap_or("none"));
         let keyword = |key: &str, need: &str, got: &str| HostError::Keyword {
@@ -84,16 +86,20 @@ impl TanSip {
             |key: &str| header.real(key).ok_or_else(|| keyword(key, "a number", "nothing"));
         let polynomial = |axis: char| {
             if !sip {
-                return Vec::new();
+                return Ok(Vec::new());
             }
-            let order = header.integer(&format!("{axis}_ORDER")).unwrap_or(0) as i32;
+            let key = format!("{axis}_ORDER");
+            let order = header.integer(&key).unwrap_or(0);
+            if !SIP_ORDERS.contains(&order) {
+                return Err(keyword(&key, "an order of 0 to 9", &order.to_string()));
+            }
+            let order = order as i32;
             let powers = (0..=order).flat_map(|p| (0..=order - p).map(move |q| (p, q)));
-            powers
-                .filter_map(|(p, q)| {
-                    let coefficient = header.real(&format!("{axis}_{p}_{q}"))?;
-                    Some(SipTerm { p, q, coefficient })
-                })
-                .collect()
+            let term = |(p, q)| {
+                let coefficient = header.real(&format!("{axis}_{p}_{q}"))?;
+                Some(SipTerm { p, q, coefficient })
+            };
+            Ok(powers.filter_map(term).collect())
         };
         let cd = cd_matrix(header);
         let determinant = cd[0][0] * cd[1][1] - cd[0][1] * cd[1][0];
@@ -112,8 +118,21 @@ impl TanSip {
             reference: SkyPosition { ra_deg: number("CRVAL1")?, dec_deg: number("CRVAL2")? },
             cd,
             cd_inverse: [[cd[1][1] / d, -cd[0][1] / d], [-cd[1][0] / d, cd[0][0] / d]],
-            sip: [polynomial('A'), polynomial('B')],
+            sip: [polynomial('A')?, polynomial('B')?],
         })
+    }
+
+    /// The solution of a model grid.
+    fn of_grid(grid: &ModelGrid) -> Self {
+        let scale = grid.pixel_scale_arcsec / 3600.0;
+        let middle = |n: usize| (n as f64 - 1.0) / 2.0;
+        Self {
+            reference_pixel: [middle(grid.nx), middle(grid.ny)],
+            reference: grid.centre,
+            cd: [[-scale, 0.0], [0.0, scale]],
+            cd_inverse: [[-1.0 / scale, 0.0], [0.0, 1.0 / scale]],
+            sip: [Vec::new(), Vec::new()],
+        }
     }
 
     /// The sky position of a pixel.
@@ -231,8 +250,7 @@ impl ModelGrid {
 
     /// Positions along the outer edge of the grid's pixels, corners included.
     pub fn outline(&self) -> Vec<SkyPosition> {
-        let wcs = TanSip::from_header(&self.header(), "model grid")
-            .expect("a grid with a positive pixel scale is a valid TAN solution");
+        let wcs = TanSip::of_grid(self);
         let (w, h) = (self.nx as f64, self.ny as f64);
         let steps = (0..=8).map(|i| f64::from(i) / 8.0);
         let edge = steps.flat_map(|t| [[t * w, 0.0], [t * w, h], [0.0, t * h], [w, t * h]]);

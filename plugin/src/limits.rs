@@ -6,6 +6,8 @@ pub const MAX_SIDE: usize = 32_768;
 pub const MAX_ELEMENTS: usize = 1 << 28;
 /// Largest `struct_size` taken for one.
 pub const MAX_STRUCT: usize = 4096;
+/// Most nodes at which a WCS function is sampled: 4096 by 4096.
+pub const MAX_NODES: usize = 1 << 24;
 /// Most exposures of one job.
 pub const MAX_EXPOSURES: usize = 4096;
 /// Most samples of one job.

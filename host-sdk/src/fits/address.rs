@@ -48,7 +48,7 @@ impl FromStr for FitsAddress {
         let Some((path, inside)) = text.strip_suffix(']').and_then(|t| t.rsplit_once('[')) else {
             return Ok(whole);
         };
-        let extension = match (inside.parse(), inside.split_once(',')) {
+        let extension = match (inside.trim().parse(), inside.split_once(',')) {
             (Ok(number), _) => Extension::Number(number),
             (_, Some((name, version))) => {
                 Extension::Name(name.trim().into(), version.trim().parse().ok())
@@ -92,6 +92,7 @@ mod tests {
         assert_eq!(parse("a.fits").extension, None);
         assert_eq!(parse("a.fits[12]").extension, Some(Extension::Number(12)));
         assert_eq!(parse("a.fits[sci]").extension, Some(Extension::Name("sci".into(), None)));
+        assert_eq!(parse("a.fits[ 12 ]").extension, Some(Extension::Number(12)));
         let second = parse("dir[1]/a.fits[SCI, 2]");
         assert_eq!(second.extension, Some(Extension::Name("SCI".into(), Some(2))));
         assert_eq!(second.path, Path::new("dir[1]/a.fits"));

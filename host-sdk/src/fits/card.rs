@@ -81,6 +81,8 @@ impl Card {
         {
             text.pop();
             text.push_str(&tail);
+            // Blanks before a last piece that holds nothing else end the string.
+            text.truncate(text.trim_end().len());
         }
     }
 
@@ -175,8 +177,9 @@ fn split_value(body: &str) -> (Option<Value>, &str) {
         "T" => Some(Value::Logical(true)),
         "F" => Some(Value::Logical(false)),
         _ => token.parse().map(Value::Integer).ok().or_else(|| {
-            // FITS allows Fortran's D exponents.
-            token.replace(['D', 'd'], "E").parse().map(Value::Real).ok()
+            // FITS allows Fortran's D exponents, and neither NaN nor infinity.
+            let number = token.replace(['D', 'd'], "E").parse::<f64>();
+            number.ok().filter(|x| x.is_finite()).map(Value::Real)
         }),
     };
     (value, tail)

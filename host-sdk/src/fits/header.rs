@@ -12,9 +12,12 @@ pub struct Header {
 }
 
 impl Header {
-    /// Reads concatenated 80-character cards.
+    /// Reads concatenated 80-character cards. What is not ASCII, which FITS does not allow, becomes `?`.
     pub fn from_cards(text: impl Into<String>) -> Self {
-        let text = text.into();
+        let mut text = text.into();
+        if !text.is_ascii() {
+            text = text.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect();
+        }
         let mut cards: Vec<Card> = Vec::new();
         for record in records(&text) {
             match record.strip_prefix("CONTINUE") {
@@ -190,6 +193,13 @@ mod tests {
         let lines = Card::new("CONFIG", text.as_str(), "").format();
         let header = Header::from_cards(lines.concat());
         assert_eq!(header.string("CONFIG"), Some(text.as_str()));
+    }
+
+    #[test]
+    fn continued_strings_have_no_trailing_blanks() {
+        let lines = Card::new("CONFIG", "a".to_owned() + &" ".repeat(100), "").format();
+        assert!(lines.len() > 1);
+        assert_eq!(Header::from_cards(lines.concat()).string("CONFIG"), Some("a"));
     }
 
     #[test]

@@ -3,14 +3,11 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use fitsio::FitsFile;
-use fitsio::hdu::HduInfo;
-use fitsio::images::ReadImage;
 use ndarray::{Array2, ArrayD, IxDyn};
 
 use super::address::Extension;
 use super::header::Header;
-use super::raw;
+use super::raw::RawFile;
 use crate::error::{HostError, Result};
 
 /// A rectangle of pixels, 0-based.
@@ -52,7 +49,7 @@ pub struct Hdu {
 /// An open FITS file.
 pub struct FitsInput {
     path: PathBuf,
-    file: FitsFile,
+    file: RawFile,
     hdus: Vec<Hdu>,
 }
 
@@ -64,18 +61,15 @@ impl FitsInput {
     pub fn open(path: &Path) -> Result<Self> {
         std::fs::File::open(path).map_err(HostError::io("open", path))?;
         let broken = |reason: String| HostError::fits(path.display(), reason);
-        let mut file = raw::open_disk_file(path).map_err(broken)?;
-        let count = file.num_hdus().map_err(|e| broken(e.to_string()))?;
+        let mut file = RawFile::open(path).map_err(broken)?;
+        let count = file.count().map_err(broken)?;
         let mut hdus = Vec::with_capacity(count);
         for index in 0..count {
             let at = || format!("{}[{index}]", path.display());
-            let hdu = file.hdu(index).map_err(|e| HostError::fits(at(), e))?;
-            let text = raw::header_text(&mut file).map_err(|e| HostError::fits(at(), e))?;
+            file.go_to(index).map_err(|e| HostError::fits(at(), e))?;
+            let text = file.header_text().map_err(|e| HostError::fits(at(), e))?;
             let header = Header::from_cards(text);
-            let shape = match hdu.info {
-                HduInfo::ImageInfo { shape, .. } => shape,
-                HduInfo::TableInfo { .. } | HduInfo::AnyInfo => Vec::new(),
-            };
+            let shape = file.shape().map_err(|e| HostError::fits(at(), e))?;
             hdus.push(Hdu {
                 index,
                 name: header.string("EXTNAME").unwrap_or("").to_ascii_uppercase(),
@@ -138,7 +132,7 @@ impl FitsInput {
     /// [`HostError::Fits`] if it is not an image or the file is cut short.
     pub fn image(&mut self, index: usize) -> Result<ArrayD<f64>> {
         let shape = self.hdus[index].shape.clone();
-        let values: Vec<f64> = self.read(index, ReadImage::read_image)?;
+        let values = self.read(index, |file| file.pixels(&shape))?;
         ArrayD::from_shape_vec(IxDyn(&shape), values)
             .map_err(|e| HostError::fits(self.at(&self.hdus[index]), e))
     }
@@ -181,39 +175,33 @@ impl FitsInput {
                 ),
             });
         }
-        let x = region.x0..region.x0 + region.nx;
-        let y = region.y0..region.y0 + region.ny;
-        let values: Vec<f64> =
-            self.read(index, |file, hdu| ReadImage::read_region(file, hdu, &[&x, &y]))?;
+        let values = self.read(index, |file| file.region(region))?;
         Array2::from_shape_vec((region.ny, region.nx), values)
             .map_err(|e| HostError::fits(self.at(&self.hdus[index]), e))
     }
 
-    /// A column of a binary table as numbers.
+    /// A column of a binary table as numbers, one a row.
     ///
     /// # Errors
-    /// [`HostError::Fits`] if there is no such table or column.
+    /// [`HostError::Fits`] if there is no such table or column, or it holds anything else.
     pub fn column(&mut self, index: usize, name: &str) -> Result<Vec<f64>> {
-        self.read(index, |file, hdu| hdu.read_col::<f64>(file, name))
+        self.read(index, |file| file.column(name))
     }
 
-    /// A column of a binary table as strings.
+    /// A column of a binary table as strings, one a row.
     ///
     /// # Errors
-    /// [`HostError::Fits`] if there is no such table or column.
+    /// [`HostError::Fits`] if there is no such table or column, or it holds anything else.
     pub fn text_column(&mut self, index: usize, name: &str) -> Result<Vec<String>> {
-        let hdu = self.file.hdu(index);
-        let found =
-            hdu.map_err(|e| e.to_string()).and_then(|_| raw::text_column(&mut self.file, name));
-        found.map_err(|e| HostError::fits(self.at(&self.hdus[index]), e))
+        self.read(index, |file| file.text_column(name))
     }
 
     fn read<T>(
         &mut self,
         index: usize,
-        get: impl FnOnce(&mut FitsFile, &fitsio::hdu::FitsHdu) -> fitsio::errors::Result<T>,
+        get: impl FnOnce(&mut RawFile) -> Result<T, String>,
     ) -> Result<T> {
-        let result = self.file.hdu(index).and_then(|hdu| get(&mut self.file, &hdu));
+        let result = self.file.go_to(index).and_then(|()| get(&mut self.file));
         result.map_err(|e| HostError::fits(self.at(&self.hdus[index]), e))
     }
 }

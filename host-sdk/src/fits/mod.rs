@@ -11,6 +11,7 @@ mod header;
 mod input;
 mod output;
 mod raw;
+mod tiles;
 mod verify;
 
 pub use address::{Extension, FitsAddress};

@@ -26,6 +26,7 @@ const ARROWS: &[(&str, Option<&[&str]>)] = &[
     ("pellucid-night", Some(&["pellucid-host"])),
     ("pellucid-cli", Some(&["pellucid-host", "pellucid-night", "pellucid-scene"])),
     ("pellucid-tests", None),
+    ("pellucid-fuzz", None),
     ("pellucid-conformance", Some(&["pellucid-ffi"])),
     ("pellucid-faulty", Some(&["pellucid-ffi"])),
     ("xtask", Some(&[])),

@@ -8,6 +8,7 @@ mod deps;
 mod dist;
 mod download;
 mod error;
+mod fuzz;
 mod header;
 mod layout;
 mod libtorch;
@@ -42,6 +43,8 @@ usage: cargo xtask COMMAND
   header                    compile the public headers as C89, C99, C11, C++17 and C++20
   abi [--update]            symbols and soname of the built plugin, types of the header against
                             the baseline; --update: the header of today becomes the baseline
+  fuzz [TARGET] [--seconds N]  the parsers and the C interface under libFuzzer and AddressSanitizer, 600 s a
+                            target; findings in target/fuzz/found (targets: tests/fuzz/README.md)
   miri                      tests of the C boundary under Miri (needs a nightly with miri), minutes
 
 exit codes: 0 done, 1 failed, 2 wrong usage
@@ -81,6 +84,7 @@ fn dispatch(words: &[&str]) -> Result<()> {
         ["header"] => header::run(),
         ["abi"] => abi::run(),
         ["abi", "--update"] => witness::run(true),
+        ["fuzz", words @ ..] => fuzz::run(words),
         ["miri"] => build::miri(),
         ["recipe"] => recipe::build(),
         _ => Err(Error::Usage(format!("cannot make sense of `{}`\n\n{USAGE}", words.join(" ")))),

@@ -10,7 +10,7 @@ use super::{image, side, within};
 use crate::boundary::BoundaryError;
 use crate::boundary::array::Input;
 use crate::boundary::callback::{Direction, WcsFunctions};
-use crate::limits::{MAX_ELEMENTS, MAX_SIDE};
+use crate::limits::{MAX_NODES, MAX_SIDE};
 use crate::status::Failure;
 
 /// Grid spacing of a WCS function when the host leaves it open, pixels.
@@ -89,7 +89,7 @@ fn sample(
     let nodes = |n: usize| (((n - 1) as f64 + 2.0 * margin) / step).ceil().max(3.0) as usize + 1;
     let (rows, columns) = (nodes(ny), nodes(nx));
     let count = rows.saturating_mul(columns);
-    within(count, 1, MAX_ELEMENTS / 2, "nodes of the WCS", "fewer: a larger step")?;
+    within(count, 1, MAX_NODES, "nodes of the WCS", "fewer: a larger step")?;
     let xy: Vec<[f64; 2]> =
         (0..count).map(|k| [k % columns, k / columns].map(|i| i as f64 * step - margin)).collect();
     let mut radec = vec![[0.0; 2]; count];

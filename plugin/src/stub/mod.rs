@@ -19,6 +19,13 @@ use crate::status::Coded;
 use job::Ticket;
 pub use job::{StubJob, StubPosterior};
 
+/// Most jobs that may wait: the queue is made at once.
+const MAX_QUEUE: usize = 1 << 16;
+/// Longest step, ms: a release waits for the end of one.
+const MAX_STEP_MS: u64 = 1000;
+/// Most values of a result, 64 MiB: an allocator that fails would abort the host.
+const MAX_VALUES: usize = 1 << 24;
+
 /// Configuration of a [`StubEngine`].
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -90,6 +97,16 @@ pub enum StubError {
         /// Slot or `worker`.
         place: &'static str,
     },
+    /// More than a stub is good for.
+    #[error("{what} is {got}, a stub takes at most {most}")]
+    Limit {
+        /// Which number.
+        what: &'static str,
+        /// The largest it takes.
+        most: u64,
+        /// The number.
+        got: u64,
+    },
     /// The queue is full.
     #[error("the queue is full: {capacity} jobs are waiting")]
     QueueFull {
@@ -117,6 +134,7 @@ impl Coded for StubError {
     fn code(&self) -> pellucid_status {
         match self {
             Self::Induced { .. } | Self::WorkerDied => PELLUCID_E_DEVICE,
+            Self::Limit { .. } => PELLUCID_E_CONFIG,
             Self::QueueFull { .. } | Self::NotReady => PELLUCID_E_STATE,
             Self::Cancelled => PELLUCID_E_CANCELLED,
             Self::Panic { .. } => PELLUCID_E_PANIC,
@@ -157,6 +175,10 @@ impl StubEngine {
     }
 }
 
+fn limit(what: &'static str, most: u64, got: u64) -> Result<(), StubError> {
+    if got > most { Err(StubError::Limit { what, most, got }) } else { Ok(()) }
+}
+
 impl Engine for StubEngine {
     type Config = StubConfig;
     type Options = StubOptions;
@@ -178,6 +200,7 @@ impl Engine for StubEngine {
         if config.fail_in == "engine_create" {
             return Err(StubError::Induced { place: "engine_create" }.into());
         }
+        limit("queue_capacity", MAX_QUEUE as u64, config.queue_capacity as u64)?;
         let (queue, jobs): (_, Receiver<Arc<Ticket>>) = mpsc::sync_channel(config.queue_capacity);
         let submitted = Arc::<Submitted>::default();
         let work = {
@@ -215,6 +238,10 @@ impl Engine for StubEngine {
 
     fn submit(&self, spec: JobSpec<StubOptions>) -> Result<StubJob> {
         self.may("job_submit")?;
+        limit("step_ms", MAX_STEP_MS, spec.options.step_ms)?;
+        let sides = [spec.n_samples, spec.grid.ny, spec.grid.nx];
+        let values = sides.into_iter().fold(1, usize::saturating_mul);
+        limit("size of the result", MAX_VALUES as u64, values as u64)?;
         let ticket = Arc::new(Ticket::new(spec));
         let queue = self.queue.as_ref().expect("because only drop takes it");
         // Held while sending, so that a dying worker finds every job it has been sent.

@@ -6,6 +6,7 @@
 //! wcslib is linked dynamically (LGPL) through a C shim, because `struct wcsprm` is large and its
 //! layout belongs to the installed release.
 
+mod cards;
 mod ffi;
 
 use std::ffi::{CStr, c_char, c_int};
@@ -85,7 +86,8 @@ impl Celestial {
     /// Shapes: `cards` holds 80 ASCII characters per card, concatenated; END is optional.
     ///
     /// # Errors
-    /// wcslib's own; a length that is no multiple of 80; axes other than two celestial ones.
+    /// wcslib's own; a length that is no multiple of 80; a value that is neither a string nor a finite number;
+    /// axes other than two celestial ones.
     pub fn parse(cards: &str) -> Result<Self, WcslibError> {
         let refuse = |status, message: String| WcslibError {
             status,
@@ -99,10 +101,10 @@ impl Celestial {
                 "header is not a whole number of 80-character ASCII cards".into(),
             ));
         }
-        // wcspih copies a string that lacks its closing quote beyond the end of the card.
-        if let Some(card) = cards.as_bytes().chunks(80).find(|card| !strings_end(card)) {
-            let card = String::from_utf8_lossy(card).trim_end().to_owned();
-            return Err(refuse(1, format!("a string without its closing quote: {card}")));
+        let card = |k: usize| &cards[80 * k..80 * (k + 1)];
+        let mut faults = (0..cards.len() / 80).filter_map(|k| Some((k, cards::fault(card(k))?)));
+        if let Some((k, fault)) = faults.next() {
+            return Err(refuse(1, format!("{fault}: {}", card(k).trim_end())));
         }
         let n_cards = c_int::try_from(cards.len() / 80)
             .map_err(|_| refuse(1, "header is too long".into()))?;
@@ -257,21 +259,6 @@ impl From<&ffi::Facts> for Facts {
             longitude: text(&raw.longitude),
         }
     }
-}
-
-/// Whether a card's value, if it is a string, has its closing quote ('' is a quote inside).
-fn strings_end(card: &[u8]) -> bool {
-    let value = card[8..].trim_ascii_start().strip_prefix(b"=").map(<[u8]>::trim_ascii_start);
-    let Some(mut text) = value.and_then(|value| value.strip_prefix(b"'")) else {
-        return true;
-    };
-    while let Some(quote) = text.iter().position(|&b| b == b'\'') {
-        match text[quote + 1..].strip_prefix(b"'") {
-            Some(rest) => text = rest,
-            None => return true,
-        }
-    }
-    false
 }
 
 /// A buffer for one message from the shim.

@@ -17,6 +17,12 @@ pub type Row = (Settings, String);
 /// # Errors
 /// [`NightError::Manifest`] naming row and column.
 pub fn read(path: &Path) -> Result<Vec<Row>> {
+    // A device or a pipe may have no end.
+    let is_file = std::fs::metadata(path).map_err(NightError::io("read", path))?.is_file();
+    if !is_file {
+        let reason = "needed a CSV file or a FITS table, got no regular file".into();
+        return Err(NightError::Manifest { path: path.into(), reason });
+    }
     let bytes = std::fs::read(path).map_err(NightError::io("read", path))?;
     let rows = match bytes.starts_with(b"SIMPLE  =") || bytes.starts_with(&[0x1f, 0x8b]) {
         true => fits(path),

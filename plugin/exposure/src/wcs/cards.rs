@@ -12,6 +12,10 @@ const INDEXED: [&str; 14] = [
 /// ... and those that do not.
 const PLAIN: [&str; 7] =
     ["WCSAXES", "LONPOLE", "LATPOLE", "RADESYS", "RADECSYS", "EQUINOX", "EPOCH"];
+/// Highest axis number: wcslib takes memory by the square of the largest that a card names.
+const MAX_AXIS: u32 = 9;
+/// Highest order of the SIP convention; wcslib takes memory by its square.
+const MAX_SIP_ORDER: f64 = 9.0;
 const TEXTS: [&str; 9] =
     ["CTYPE", "CUNIT", "PS", "CPDIS", "CQDIS", "DP", "DQ", "RADESYS", "RADECSYS"];
 
@@ -119,6 +123,18 @@ impl Card {
         let Some(value) = rest.strip_prefix('=').map(str::trim_start) else {
             return Ok(None);
         };
+        let refuse = |need: String| {
+            let reason = format!("its card {:?} is out of range, need {need}", card.trim_end());
+            Err(ExposureError::wcs("the header", reason))
+        };
+        let axis_is_near =
+            |number: &str| number.is_empty() || number.parse::<u32>().is_ok_and(|n| n <= MAX_AXIS);
+        let indices = key.strip_prefix(stem).unwrap_or_default();
+        // The second number of PVi_m and PSi_m counts parameters.
+        let axes = if ["PV", "PS"].contains(&stem) { 1 } else { 2 };
+        if !indices.split('_').take(axes).all(axis_is_near) {
+            return refuse(format!("axes of 1 to {MAX_AXIS}"));
+        }
         let value = if TEXTS.contains(&stem) {
             text_value(value).filter(|value| !["DP", "DQ"].contains(&stem) || is_record(value))
         } else {
@@ -126,6 +142,9 @@ impl Card {
         };
         match value {
             Some(Value::Number(number)) if number.is_empty() => Ok(None),
+            Some(Value::Number(number)) if out_of_range(stem, &number) => refuse(format!(
+                "WCSAXES of at most {MAX_AXIS}, SIP orders of at most {MAX_SIP_ORDER}"
+            )),
             Some(value) => Ok(Some(Self { key: key.to_owned(), value })),
             None => {
                 let kind = if TEXTS.contains(&stem) { "'text'" } else { "a finite number" };
@@ -153,6 +172,16 @@ fn stem(key: &str) -> Option<&str> {
     let indexed = INDEXED.into_iter().find(|stem| key.strip_prefix(stem).is_some_and(is_index));
     let plain = PLAIN.into_iter().find(|plain| *plain == key);
     indexed.or(plain).or(is_sip(key).then_some(key))
+}
+
+/// Whether a count asks for more than anyone has.
+fn out_of_range(key: &str, number: &str) -> bool {
+    let most = match key {
+        "WCSAXES" => f64::from(MAX_AXIS),
+        "A_ORDER" | "B_ORDER" | "AP_ORDER" | "BP_ORDER" => MAX_SIP_ORDER,
+        _ => return false,
+    };
+    !number.parse::<f64>().is_ok_and(|n| (0.0..=most).contains(&n))
 }
 
 /// SIP: A_p_q, B_p_q, their inverses AP_p_q, BP_p_q, and the orders.

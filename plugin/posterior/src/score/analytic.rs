@@ -128,6 +128,13 @@ impl GaussianMixture {
         let spread = (&means - &mean).fft_fft2(None::<&[i64]>, [-2, -1], "ortho").abs().square();
         let power =
             ((&powers + spread) * &column).sum_dim_intlist([0i64].as_slice(), false, Kind::Float);
+        if power.isfinite().all().int64_value(&[]) == 0 {
+            return Err(PosteriorError::Weights {
+                name: "means".into(),
+                need: "components whose mixture has a power that is finite in f32".into(),
+                got: "NaN or infinity".into(),
+            });
+        }
         Ok(Self { log_weights: weights.log(), means, powers, mean, power })
     }
 

@@ -8,7 +8,8 @@ use safetensors::{SafeTensors, serialize};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tch::{Device, Kind, Tensor};
+pub use tch::Device;
+use tch::{Kind, Tensor};
 
 use super::Denoiser;
 use super::analytic::{GaussianField, GaussianMixture, checked_power};
@@ -224,8 +225,9 @@ pub(super) fn fetch(
     if !fits {
         return fail(need(), format!("shape {:?}", tensor.size()));
     }
-    if tensor.isfinite().all().int64_value(&[]) == 0 {
-        return fail("finite values".into(), "NaN or infinity".into());
+    // In f32, as which a model computes: an f64 may be finite where that is not.
+    if tensor.to_kind(Kind::Float).isfinite().all().int64_value(&[]) == 0 {
+        return fail("values finite in f32".into(), "NaN, infinity or beyond f32".into());
     }
     Ok(tensor)
 }
@@ -392,7 +394,14 @@ fn to_weight(name: &str, view: &TensorView<'_>) -> Result<Tensor, PosteriorError
 }
 
 fn to_tensor(name: &str, view: &TensorView<'_>) -> Result<Tensor, PosteriorError> {
-    let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
+    // An empty tensor may have sides whose product is beyond any integer.
+    let shape: Option<Vec<i64>> = view.shape().iter().map(|&n| i64::try_from(n).ok()).collect();
+    let shape =
+        shape.filter(|s| s.iter().try_fold(1_i64, |n, side| n.checked_mul(*side)).is_some());
+    let Some(shape) = shape else {
+        let (need, got) = ("a shape that fits an i64".into(), format!("shape {:?}", view.shape()));
+        return Err(PosteriorError::Weights { name: name.into(), need, got });
+    };
     let kind = match view.dtype() {
         Dtype::F32 => Kind::Float,
         Dtype::F64 => Kind::Double,

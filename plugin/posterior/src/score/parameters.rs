@@ -100,8 +100,9 @@ impl Parameters {
             if tensor.size() != entry.shape {
                 return fail(&entry.name, need, format!("shape {:?}", tensor.size()));
             }
-            if tensor.isfinite().all().int64_value(&[]) == 0 {
-                return fail(&entry.name, "finite values".into(), "NaN or infinity".into());
+            if tensor.to_kind(Kind::Float).isfinite().all().int64_value(&[]) == 0 {
+                let need = "values finite in f32".into();
+                return fail(&entry.name, need, "NaN, infinity or beyond f32".into());
             }
         }
         if self.tensors.len() != layout.len() {

@@ -43,6 +43,8 @@ impl Default for UnetConfig {
     }
 }
 
+/// Most residual blocks a level: the names of millions of weights are not made up to be missed.
+const MAX_BLOCKS: i64 = 64;
 /// Channels at full resolution going in, see [`super::edm::network`].
 const INPUTS: i64 = 3;
 
@@ -67,9 +69,9 @@ impl UnetConfig {
         if !sane(self.embedding) || self.embedding % 2 != 0 {
             return fail("embedding", "a positive even number".into(), self.embedding.to_string());
         }
-        if !sane(self.head) || !sane(self.blocks) {
+        if !sane(self.head) || !(1..=MAX_BLOCKS).contains(&self.blocks) {
             let got = format!("{} and {}", self.head, self.blocks);
-            return fail("head and blocks", "positive numbers".into(), got);
+            return fail("head and blocks", format!("1 to 4096 and 1 to {MAX_BLOCKS}"), got);
         }
         let lowest = *self.widths.last().expect("because widths is not empty");
         if self.attention_head < 0 || (self.attention_head > 0 && lowest % self.attention_head != 0)
