@@ -95,8 +95,8 @@ fn compare(report: &mut Report, case: &str, problem: &Problem, prior: &Path, rep
     let wall = |costs: &[Cost]| 1e3 * median(costs.iter().map(|c| c.wall_s).collect());
     report.row(case, "job through the ABI, ms", wall(&through), Target::None);
     report.row(case, "job from the pool, ms", wall(&without), Target::None);
-    let parts: [(&str, fn(&Cost) -> f64); 2] =
-        [("time ratio", |c| c.wall_s), ("processor-time ratio", |c| c.cpu_s)];
+    type Part = (&'static str, fn(&Cost) -> f64);
+    let parts: [Part; 2] = [("time ratio", |c| c.wall_s), ("processor-time ratio", |c| c.cpu_s)];
     for (name, part) in parts {
         // Of jobs that ran one after the other.
         let ratios: Vec<f64> =

@@ -26,7 +26,7 @@ fn seen(engine: &Engine, psf: &Psf) -> Array2<f32> {
         centre: SkyPosition { ra_deg: 150.0, dec_deg: 2.0 },
         pixel_scale_arcsec: 0.05,
     };
-    let (middle, step) = ((SIDE + 1) / 2, 0.05 / 3600.0);
+    let (middle, step) = (SIDE.div_ceil(2), 0.05 / 3600.0);
     let card = |text: String| format!("{text:<80}");
     let cards = [
         "CTYPE1  = 'RA---TAN'".to_owned(),

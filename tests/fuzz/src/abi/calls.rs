@@ -425,7 +425,7 @@ impl Session {
         let result = self.handle(take, Kind::Result);
         let (mut text, mut len) = (null::<c_char>(), 0);
         let place = if take.odd() { null_mut() } else { &raw mut text };
-        if take.byte() % 2 == 0 {
+        if take.byte().is_multiple_of(2) {
             self.status(take, "result_diagnostics", |e| {
                 slot!(result_diagnostics(result, place, e))
             });

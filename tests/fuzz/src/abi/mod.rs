@@ -9,7 +9,7 @@ mod calls;
 mod memory;
 mod take;
 
-use std::ffi::{CStr, c_void};
+use std::ffi::CStr;
 use std::ptr::{null_mut, without_provenance_mut};
 
 use pellucid_ffi::*;
@@ -169,25 +169,20 @@ impl Session {
             Self::release_array(&mut array);
             Self::release_array(&mut copy);
         }
-        type Release = unsafe extern "C" fn(*mut c_void);
-        // SAFETY: all take one pointer to an opaque type.
-        let releases: [Option<Release>; 7] = unsafe {
-            use std::mem::transmute;
-            [
-                transmute(api.engine_release),
-                transmute(api.wcs_release),
-                transmute(api.psf_release),
-                transmute(api.exposure_release),
-                transmute(api.job_release),
-                transmute(api.result_release),
-                transmute(api.error_release),
-            ]
-        };
-        for (handles, release) in self.handles.iter().zip(releases) {
-            for handle in handles {
-                // SAFETY: releasing a live, a dead or a NULL handle is within the contract.
-                unsafe { release.expect("a slot")(without_provenance_mut(*handle)) };
-            }
+        macro_rules! release {
+            ($index:literal, $slot:ident) => {
+                for handle in &self.handles[$index] {
+                    // SAFETY: releasing a live, a dead or a NULL handle is within the contract.
+                    unsafe { api.$slot.expect("a slot")(without_provenance_mut(*handle)) };
+                }
+            };
         }
+        release!(0, engine_release);
+        release!(1, wcs_release);
+        release!(2, psf_release);
+        release!(3, exposure_release);
+        release!(4, job_release);
+        release!(5, result_release);
+        release!(6, error_release);
     }
 }

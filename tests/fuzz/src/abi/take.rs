@@ -113,7 +113,7 @@ impl<'a> Take<'a> {
         if !self.odd() {
             return Some(CString::new(self.of(texts)).expect("texts without NUL"));
         }
-        if self.byte() % 4 == 0 {
+        if self.byte().is_multiple_of(4) {
             return None;
         }
         let bytes: Vec<u8> =
