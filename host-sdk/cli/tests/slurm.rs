@@ -38,8 +38,7 @@ impl<'a> Night<'a> {
                  [defaults]\nexposures = [\"a.fits\"]\npsf = \"psf.fits\"\n\
                  prior = \"prior.safetensors\"\nflux_scale = 1.0\nsize = {SIDE}\nsamples = 128\n\
                  [run]\nthreads = 1\nin_flight = 1\nfigures = false\n\
-                 [slurm]\nworkers = 2\ncpus_per_task = 1\nmem_mb = 1000\nwalltime = \"10\"\n\
-                 report = false\n"
+                 [slurm]\nworkers = 2\ncpus_per_task = 1\nmem_mb = 1000\nwalltime = \"10\"\n"
             );
             for seed in 0..TARGETS {
                 text += &format!("[[target]]\nname = \"t{seed:02}\"\nseed = {seed}\n");
@@ -148,6 +147,7 @@ fn a_disturbed_night_on_slurm_is_the_plain_one() {
     });
     assert_eq!(status["totals"]["done"], TARGETS, "{status:#}");
     assert_eq!(status["interrupted"], Value::Array(Vec::new()));
+    night.wait("there is a report", || night.folder.join("slurm/report.html").exists());
 
     let mut done: BTreeMap<String, usize> = BTreeMap::new();
     for event in night.events().iter().filter(|event| event["event"] == "done") {
