@@ -377,7 +377,7 @@ fn damaged_models_are_refused_with_the_reason() {
         saved("nan.safetensors", |w| {
             w.insert("stem.bias", Tensor::full([16], f64::NAN, (Kind::Float, Device::Cpu)))
         }),
-        "stem.bias: need finite values",
+        "stem.bias: need values finite",
     );
     refused(
         saved("shape.safetensors", |w| {
