@@ -271,13 +271,14 @@ fn capacity(path: &Path) -> Result<u64, String> {
     let read = |e: std::io::Error| e.to_string();
     let mut file = std::fs::File::open(path).map_err(read)?;
     let length = file.metadata().map_err(read)?.len();
-    let mut start = [0; 26];
-    if file.read_exact(&mut start).is_err() || start.starts_with(b"SIMPLE") {
+    let mut start = Vec::new();
+    file.by_ref().take(26).read_to_end(&mut start).map_err(read)?;
+    if start.starts_with(b"SIMPLE") {
         return Ok(length);
     }
     let capacity = length.saturating_mul(GZIP_RATIO);
-    let announced = match &start {
-        [0x1f, 0x8b, ..] => {
+    let announced = match &start[..] {
+        [0x1f, 0x8b, _, _, ..] => {
             let mut end = [0; 4];
             file.seek(SeekFrom::End(-4)).and_then(|_| file.read_exact(&mut end)).map_err(read)?;
             u32::from_le_bytes(end)
