@@ -17,6 +17,9 @@ const SIP: [&str; 4] = ["A_", "B_", "AP_", "BP_"];
 
 /// What is wrong with an 80-character ASCII card; None for a sound one and for one without a value.
 pub(crate) fn fault(card: &str) -> Option<&'static str> {
+    if !card.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+        return Some("a character that FITS does not allow");
+    }
     let (key, rest) = card.split_at_checked(8)?;
     if matches!(key.trim_end(), "" | "COMMENT" | "HISTORY") {
         return None;
@@ -96,6 +99,7 @@ mod tests {
             "B_1_1   =",
             "B_1_1   =-2E-6",
             "AP_1_1  2E-6",
+            "B_1_1   = 2\t",
             "CNPIX1  = 1.0",
             "B_1_1   = 2E=6",
             "A_ORDER =  =",
