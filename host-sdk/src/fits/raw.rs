@@ -8,7 +8,7 @@
 #![expect(unsafe_code, reason = "cfitsio is C; nothing outside this file touches its pointers")]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_long};
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::ptr::{self, NonNull};
 
@@ -52,7 +52,7 @@ impl Drop for RawFile {
 impl RawFile {
     /// Opens `path` read-only exactly as it is named: no brackets, `!` or `scheme://` mean anything.
     pub(super) fn open(path: &Path) -> Result<Self, String> {
-        let capacity = capacity(path).map_err(|e| e.to_string())?;
+        let capacity = capacity(path)?;
         if let Some(card) = tiles::bad_tile(path).map_err(|e| e.to_string())? {
             return Err(format!("damaged card {card:?}: needed a positive tile size"));
         }
@@ -264,12 +264,34 @@ impl RawFile {
 }
 
 /// Bytes that a file may unpack to: its length, or what gzip at its best makes of it.
-fn capacity(path: &Path) -> std::io::Result<u64> {
-    let mut file = std::fs::File::open(path)?;
-    let length = file.metadata()?.len();
-    let mut start = [0; 6];
-    let plain = file.read_exact(&mut start).is_err() || &start == b"SIMPLE";
-    Ok(if plain { length } else { length.saturating_mul(GZIP_RATIO) })
+///
+/// # Errors
+/// Of reading; a packed file that announces more, for which cfitsio would take memory at once.
+fn capacity(path: &Path) -> Result<u64, String> {
+    let read = |e: std::io::Error| e.to_string();
+    let mut file = std::fs::File::open(path).map_err(read)?;
+    let length = file.metadata().map_err(read)?.len();
+    let mut start = Vec::new();
+    file.by_ref().take(26).read_to_end(&mut start).map_err(read)?;
+    if start.starts_with(b"SIMPLE") {
+        return Ok(length);
+    }
+    let capacity = length.saturating_mul(GZIP_RATIO);
+    let announced = match &start[..] {
+        [0x1f, 0x8b, _, _, ..] => {
+            let mut end = [0; 4];
+            file.seek(SeekFrom::End(-4)).and_then(|_| file.read_exact(&mut end)).map_err(read)?;
+            u32::from_le_bytes(end)
+        }
+        [b'P', b'K', .., a, b, c, d] => u32::from_le_bytes([*a, *b, *c, *d]),
+        _ => 0,
+    };
+    if u64::from(announced) > capacity {
+        return Err(format!(
+            "it says it unpacks to {announced} bytes, more than {length} can: damaged"
+        ));
+    }
+    Ok(capacity)
 }
 
 /// Zeros, or an error where an allocation would abort.

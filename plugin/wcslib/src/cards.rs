@@ -1,17 +1,38 @@
 //! Header cards that wcslib's parser must not see.
 //!
 //! `wcspih` of wcslib 7.12 copies a string that lacks its closing quote beyond the end of the card, follows a
-//! wild pointer after a SIP coefficient that is no number, and takes memory by the square of the largest
-//! axis that a card names. What is not a value as FITS writes it is therefore refused here.
+//! null pointer where the keywords of a translated distortion (SIP, DSS, TNX) are there but none of them with
+//! a value, and takes memory by the square of the largest axis that a card names. What is not a value as FITS
+//! writes it is therefore refused here, and so are the plate solutions that nobody here asks for.
 
 /// Largest WCSAXES, and highest order of a SIP polynomial.
 const MOST: f64 = 9.0;
 
+/// Keywords of DSS plates and of IRAF's TNX and ZPX.
+const PLATES: [&str; 11] = [
+    "CNPIX", "PPO", "XPIXELSZ", "YPIXELSZ", "PLTRA", "PLTDEC", "PLATEID", "AMDX", "AMDY", "WAT1_",
+    "WAT2_",
+];
+const SIP: [&str; 4] = ["A_", "B_", "AP_", "BP_"];
+
 /// What is wrong with an 80-character ASCII card; None for a sound one and for one without a value.
 pub(crate) fn fault(card: &str) -> Option<&'static str> {
+    if !card.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+        return Some("a character that FITS does not allow");
+    }
     let (key, rest) = card.split_at_checked(8)?;
     if matches!(key.trim_end(), "" | "COMMENT" | "HISTORY") {
         return None;
+    }
+    let starts = |stems: &[&str]| stems.iter().any(|stem| key.starts_with(stem));
+    if starts(&PLATES) {
+        return Some("a plate solution, which is not supported");
+    }
+    if starts(&SIP) {
+        let token = rest.strip_prefix("= ").and_then(|value| value.split('/').next());
+        if token.and_then(|token| number(token.trim())).is_none() {
+            return Some("a keyword of SIP without a number");
+        }
     }
     let value = rest.trim_start().strip_prefix('=')?.trim();
     if let Some(text) = value.strip_prefix('\'') {
@@ -75,6 +96,11 @@ mod tests {
         }
         for card in [
             "A_2_0   = 1E-6CTYPE1",
+            "B_1_1   =",
+            "B_1_1   =-2E-6",
+            "AP_1_1  2E-6",
+            "B_1_1   = 2\t",
+            "CNPIX1  = 1.0",
             "B_1_1   = 2E=6",
             "A_ORDER =  =",
             "LATPOLE = 90P'",
