@@ -116,7 +116,10 @@ impl Folder {
 
     /// Whether some process works on the night now.
     pub fn busy(&self) -> bool {
-        let file = OpenOptions::new().read(true).open(self.root.join("night.lock"));
+        let path = self.root.join("night.lock");
+        // NFS locks a file alone only for who may write to it.
+        let file = OpenOptions::new().read(true).write(true).open(&path);
+        let file = file.or_else(|_| File::open(&path));
         file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
     }
 
