@@ -84,6 +84,7 @@ impl FitsInput {
             let text = file.header_text().map_err(|e| HostError::fits(at(), e))?;
             let header = Header::from_cards(text);
             let shape = file.shape().map_err(|e| HostError::fits(at(), e))?;
+            file.check_end().map_err(|e| HostError::fits(at(), e))?;
             hdus.push(Hdu {
                 index,
                 name: header.string("EXTNAME").unwrap_or("").to_ascii_uppercase(),
