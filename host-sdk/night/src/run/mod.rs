@@ -180,10 +180,14 @@ pub fn run(
             quarantined.insert(*index, inputs.clone());
         }
     }
+    let name = |index: usize| night.targets[index].name.as_str();
     let work = chosen.iter().map(|index| {
-        let before = attempts.get(night.targets[*index].name.as_str()).copied().unwrap_or(0);
+        let before = attempts.get(name(*index)).copied().unwrap_or(0);
         Work { index: *index, attempt: before + 1, of_run: 1 }
     });
+    let mut work: Vec<Work> = work.collect();
+    // What the last process died over may kill this one too: after all others.
+    work.sort_by_key(|work| matches!(last.get(name(work.index)), Some(What::Started)));
     let shared = Shared {
         night,
         engine,
@@ -196,7 +200,7 @@ pub fn run(
         begun: Mutex::default(),
         quarantined,
     };
-    let (outcome, memory) = conductor::conduct(&shared, work.collect());
+    let (outcome, memory) = conductor::conduct(&shared, work);
     let recorded = shared.journal.flush();
     let summed = sum_up(&shared, memory);
     let outcome = outcome?;
