@@ -142,7 +142,8 @@ impl TanSip {
         deproject(self.reference, [plane[0] * DEGREE, plane[1] * DEGREE])
     }
 
-    /// The pixel of a sky position; `None` if it is more than 90 degrees away.
+    /// The pixel of a sky position; `None` if it is more than 90 degrees away, or so far off the detector that its
+    /// distortion cannot be inverted there.
     pub fn sky_to_pixel(&self, sky: SkyPosition) -> Option<[f64; 2]> {
         let plane = project(self.reference, sky)?;
         let undistorted = apply(&self.cd_inverse, [plane[0] / DEGREE, plane[1] / DEGREE]);
@@ -152,9 +153,12 @@ impl TanSip {
             let f = self.distort(u);
             u = [u[0] + undistorted[0] - f[0], u[1] + undistorted[1] - f[1]];
         }
+        // Far off, where the polynomial is beyond its range, the steps end anywhere, on the detector too.
+        let f = self.distort(u);
+        let missed = (f[0] - undistorted[0]).hypot(f[1] - undistorted[1]);
         let x = u[0] + self.reference_pixel[0];
         let y = u[1] + self.reference_pixel[1];
-        (x.is_finite() && y.is_finite()).then_some([x, y])
+        (x.is_finite() && y.is_finite() && missed < 0.01).then_some([x, y])
     }
 
     /// The pixel scale at the reference pixel, arcsec: square root of a pixel's area.

@@ -4,6 +4,8 @@ mod slurm;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
+use std::{process, thread};
 
 use clap::{Args, Subcommand};
 use pellucid_host::input::HashCache;
@@ -133,11 +135,28 @@ fn start(night: &Night, args: &RunArgs) -> Result<(Engine, String), Failure> {
     Ok((engine::start(&asked, &folders)?, device))
 }
 
+/// How long a signal leaves the night to end by itself. Slurm kills after a minute.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Ends the process some time after a signal, whatever it waits for: a file system that does not answer, a
+/// huge file that is hashed, a device that hangs. A night may be killed at any moment.
+fn leave_when_told() {
+    while !interrupt::requested() {
+        thread::sleep(Duration::from_millis(200));
+    }
+    thread::sleep(PATIENCE);
+    tell(
+        "stopped by a signal, and what was at work does not end: run it again, what is done is kept",
+    );
+    process::exit(1);
+}
+
 fn work(args: &RunArgs) -> Run {
     let night = Night::read(&args.manifest)?;
     let folder = Folder::new(&night.output);
     folder.make()?;
     let lock = folder.lock(args.shard)?;
+    thread::spawn(leave_when_told);
     let (engine, device) = start(&night, args)?;
     let observer = |event: &Event, count: Count| tell(&line(event, count));
     let options = RunOptions {

@@ -40,6 +40,16 @@ impl Fault {
         Self { reason: reason.into(), lasting: Lasting::Permanent }
     }
 
+    /// Something that the next attempt may not meet.
+    pub fn passing(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), lasting: Lasting::Passing }
+    }
+
+    /// A thread that panicked over a target: the night goes on without it.
+    pub fn of_panic() -> Self {
+        Self::passing("a defect of this program: it panicked, what it said is on standard error")
+    }
+
     /// An error while reading inputs or sampling.
     pub fn of_input(error: &HostError) -> Self {
         let lasting = match error {

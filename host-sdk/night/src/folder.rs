@@ -108,15 +108,33 @@ impl Folder {
             None => Ok(Lock { _files: vec![hold(&night, true)?] }),
             Some(Shard { index, count }) => {
                 let shared = hold(&night, false)?;
-                let own = self.root.join(format!("lock-{index}-of-{count}"));
-                Ok(Lock { _files: vec![shared, hold(&own, true)?] })
+                let own = hold(&self.root.join(format!("lock-{index}-of-{count}")), true)?;
+                self.divided_so(count)?;
+                Ok(Lock { _files: vec![shared, own] })
             }
         }
     }
 
+    /// Whether no shard of another number of shards is at work: it would share targets with those of `count`.
+    fn divided_so(&self, count: usize) -> Result<()> {
+        for entry in fs::read_dir(&self.root).map_err(NightError::io("list", &self.root))? {
+            let path = entry.map_err(NightError::io("list", &self.root))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let parts = name.strip_prefix("lock-").and_then(|rest| rest.split_once("-of-"));
+            if parts.is_some_and(|(_, of)| of != count.to_string()) {
+                // For an instant: whoever holds it holds it alone.
+                hold(&path, false)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether some process works on the night now.
     pub fn busy(&self) -> bool {
-        let file = OpenOptions::new().read(true).open(self.root.join("night.lock"));
+        let path = self.root.join("night.lock");
+        // NFS locks a file alone only for who may write to it.
+        let file = OpenOptions::new().read(true).write(true).open(&path);
+        let file = file.or_else(|_| File::open(&path));
         file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
     }
 
@@ -211,7 +229,10 @@ mod tests {
         drop(whole);
         let (zero, one) = (folder.lock(shard(0)).unwrap(), folder.lock(shard(1)).unwrap());
         assert!(folder.lock(shard(1)).is_err() && folder.lock(None).is_err());
+        let other = Some(Shard { index: 1, count: 3 });
+        assert!(folder.lock(other).is_err(), "of three, while two of two are at work");
         drop((zero, one));
+        drop(folder.lock(other).unwrap());
         folder.lock(None).unwrap();
         fs::remove_dir_all(root).unwrap();
     }

@@ -167,6 +167,10 @@ impl Makers {
             .collect();
         let all = json!({
             "exposures": target.exposures,
+            "psf": target.psf,
+            "noise_correlation": target.noise_correlation,
+            "prior": settings_of.prior,
+            "noise": settings_of.noise,
             "files": states,
             "settings": settings(settings_of),
             "versions": self.versions,

@@ -10,6 +10,19 @@ use super::header::Header;
 use super::raw::RawFile;
 use crate::error::{HostError, Result};
 
+/// Refuses what is no regular file: a pipe or a device may never answer, or never end.
+///
+/// # Errors
+/// [`HostError::Io`] if there is none, [`HostError::Value`].
+pub(crate) fn regular(path: &Path) -> Result<()> {
+    match path.metadata().map_err(HostError::io("open", path))?.is_file() {
+        true => Ok(()),
+        false => {
+            Err(HostError::value(path.display(), "a regular file", "a folder, pipe or device"))
+        }
+    }
+}
+
 /// A rectangle of pixels, 0-based.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Region {
@@ -59,6 +72,7 @@ impl FitsInput {
     /// # Errors
     /// [`HostError::Io`] if there is no such file, [`HostError::Fits`] if it is not a FITS file.
     pub fn open(path: &Path) -> Result<Self> {
+        regular(path)?;
         std::fs::File::open(path).map_err(HostError::io("open", path))?;
         let broken = |reason: String| HostError::fits(path.display(), reason);
         let mut file = RawFile::open(path).map_err(broken)?;
@@ -70,6 +84,7 @@ impl FitsInput {
             let text = file.header_text().map_err(|e| HostError::fits(at(), e))?;
             let header = Header::from_cards(text);
             let shape = file.shape().map_err(|e| HostError::fits(at(), e))?;
+            file.check_end().map_err(|e| HostError::fits(at(), e))?;
             hdus.push(Hdu {
                 index,
                 name: header.string("EXTNAME").unwrap_or("").to_ascii_uppercase(),

@@ -17,6 +17,7 @@ mod verify;
 pub use address::{Extension, FitsAddress};
 pub use card::{Card, Value};
 pub use header::Header;
+pub(crate) use input::regular;
 pub use input::{FitsInput, Hdu, Region};
 pub use output::{Column, ColumnValues, FitsOutput};
 pub use verify::verify;

@@ -13,9 +13,9 @@ use std::path::Path;
 use std::ptr::{self, NonNull};
 
 use fitsio::sys::{
-    ffclos, ffcnvthdr2str, ffdkopn, fffree, ffgcno, ffgcvd, ffgcvs, ffgerr, ffghdt, ffgidm, ffgidt,
-    ffgiszll, ffgkyjj, ffgnrwll, ffgpv, ffgsv, ffgtcl, ffmahd, ffthdu, fits_is_compressed_image,
-    fitsfile,
+    ffclos, ffcnvthdr2str, ffdkopn, fffree, ffgcno, ffgcvd, ffgcvs, ffgerr, ffghadll, ffghdt,
+    ffgidm, ffgidt, ffgiszll, ffgkyjj, ffgnrwll, ffgpv, ffgsv, ffgtcl, ffmahd, ffthdu,
+    fits_is_compressed_image, fitsfile,
 };
 
 use super::input::Region;
@@ -26,6 +26,8 @@ const IMAGE_HDU: c_int = 0;
 const TDOUBLE: c_int = 82;
 const TSTRING: c_int = 16;
 const COMPLEX: [c_int; 2] = [83, 163];
+/// Bytes of a block of a FITS file.
+const BLOCK: u64 = 2880;
 /// FITS allows 999 axes.
 const MOST_AXES: usize = 999;
 /// No deflated file is shorter by more.
@@ -82,6 +84,23 @@ impl RawFile {
         // SAFETY: as above.
         unsafe { ffmahd(self.handle.as_ptr(), number, &mut kind, &mut status) };
         check(status)
+    }
+
+    /// Whether the file goes on to the end of the current HDU's data. Where it does not, HDUs may be missing
+    /// behind it, a DQ plane among them, and cfitsio says nothing.
+    pub(super) fn check_end(&mut self) -> Result<(), String> {
+        let (mut header, mut data, mut end, mut status) = (0, 0, 0, 0);
+        // SAFETY: as above.
+        unsafe {
+            ffghadll(self.handle.as_ptr(), &mut header, &mut data, &mut end, &mut status);
+        }
+        check(status)?;
+        // Some programs do not fill the last block.
+        let least = u64::try_from(end).unwrap_or(u64::MAX).saturating_sub(BLOCK);
+        match end > data && least >= self.capacity {
+            true => Err(format!("its data end at byte {end}, the file before: it is cut short")),
+            false => Ok(()),
+        }
     }
 
     /// Axes of the current HDU in C order; empty for a table. A tile-compressed image is an image.

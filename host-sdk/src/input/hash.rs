@@ -10,12 +10,14 @@ use std::sync::{Mutex, PoisonError};
 use sha2::{Digest, Sha256};
 
 use crate::error::{HostError, Result};
+use crate::fits::regular;
 
 /// SHA-256 of a file as it is on disk, lower-case hex.
 ///
 /// # Errors
 /// [`HostError::Io`].
 pub fn sha256_file(path: &Path) -> Result<String> {
+    regular(path)?;
     let mut file = File::open(path).map_err(HostError::io("open", path))?;
     let mut hasher = Sha256::new();
     io::copy(&mut file, &mut hasher).map_err(HostError::io("read", path))?;

@@ -151,7 +151,7 @@ impl PsfImage {
     }
 }
 
-fn sampling(header: &Header) -> Option<usize> {
+pub(super) fn sampling(header: &Header) -> Option<usize> {
     let keys = ["OVERSAMP", "OVERSMPL", "SAMPFACT"];
     let stated = keys.iter().find_map(|key| header.integer(key))?;
     usize::try_from(stated).ok()

@@ -12,7 +12,7 @@ use ndarray::{Array2, Array3, Axis, s};
 
 use super::exposure::Chip;
 use super::hash::HashCache;
-use super::psf::{PsfImage, PsfOptions};
+use super::psf::{PsfImage, PsfOptions, sampling};
 use crate::error::{HostError, Result};
 use crate::fits::{FitsAddress, FitsInput, Header};
 use crate::sky::SkyPosition;
@@ -76,6 +76,11 @@ impl PsfFile {
             return Err(HostError::value(what, "a finite value", value));
         }
         let sha256 = hashes.sha256(&address.path)?;
+        let options = PsfOptions {
+            oversample: options.oversample.or_else(|| sampling(&hdu.header)),
+            pixel_integrated: options.pixel_integrated.or_else(|| hdu.header.logical("PIXINT")),
+            centre: options.centre,
+        };
         Ok(Self::Grid(PsfGrid { path: address.path.clone(), sha256, at, planes, x, y, options }))
     }
 

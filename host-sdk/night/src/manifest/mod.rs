@@ -113,7 +113,8 @@ impl NightTarget {
                 continue;
             }
             let wrong = |reason: String| Fault::permanent(format!("exposures {path}: {reason}"));
-            let found = glob::glob(&path).map_err(|e| wrong(e.to_string()))?;
+            // Brackets are those of folders' names: no classes are promised.
+            let found = glob::glob(&path.replace('[', "[[]")).map_err(|e| wrong(e.to_string()))?;
             let files: Result<Vec<PathBuf>, _> = found.collect();
             let mut files = files.map_err(|e| wrong(e.to_string()))?;
             if files.is_empty() {

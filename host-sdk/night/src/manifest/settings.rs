@@ -136,7 +136,7 @@ impl Settings {
             cutout: count(self.cutout),
             psf_options: PsfOptions {
                 oversample: count(self.psf_oversample),
-                pixel_integrated: self.psf_pixel_integrated.filter(|stated| *stated),
+                pixel_integrated: self.psf_pixel_integrated,
                 centre: self.psf_centre.map(|centre| centre.0),
             },
             noise: self.noise.unwrap_or_else(|| GAUSSIAN.into()),

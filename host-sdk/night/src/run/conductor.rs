@@ -14,7 +14,7 @@ use pellucid_host::target::Submitted;
 
 use super::reader::{self, Prepared, Read};
 use super::writer::{self, Finished, Written};
-use super::{Count, RunOutcome, Shared, Work};
+use super::{Begun, Count, RunOutcome, Shared, Work};
 use crate::error::{NightError, Result};
 use crate::fault::{Fault, Lasting};
 use crate::ledger::What;
@@ -146,8 +146,9 @@ impl Conductor<'_, '_> {
     fn read(&mut self, read: Read) {
         match read {
             Read::Ready(prepared) => self.submit(*prepared),
-            Read::Kept(work) => {
+            Read::Kept(work, partial) => {
                 self.outcome.kept += 1;
+                self.outcome.partial += usize::from(partial);
                 // It was begun before this run, if ever: the last attempt is the one that made it.
                 let work = Work { attempt: (work.attempt - 1).max(1), ..work };
                 self.settle(work, What::Kept);
@@ -221,7 +222,8 @@ impl Conductor<'_, '_> {
         let reason = fault.reason;
         if fault.lasting == Lasting::Permanent {
             self.outcome.quarantined += 1;
-            let inputs = self.shared.makers.state(&self.shared.night.targets[work.index]);
+            let begun = self.shared.begun().remove(&work.index);
+            let inputs = begun.map_or_else(String::new, |begun| begun.state);
             self.settle(work, What::Quarantined { reason, inputs });
         } else if work.of_run >= self.shared.night.run.attempts.0 {
             self.outcome.failed += 1;
@@ -260,7 +262,7 @@ impl Conductor<'_, '_> {
             self.written(written);
         }
         let begun = std::mem::take(&mut *self.shared.begun());
-        for (index, attempt) in begun {
+        for (index, Begun { attempt, .. }) in begun {
             let work = Work { index, attempt, of_run: 1 };
             self.record(work, What::Abandoned { reason: "the night was stopped".into() });
         }

@@ -63,7 +63,7 @@ pub struct Count {
 pub struct RunOutcome {
     /// Products made.
     pub done: usize,
-    /// Of those, with failed samples.
+    /// Of those and of the kept ones, with failed samples.
     pub partial: usize,
     /// Products that were there.
     pub kept: usize,
@@ -91,6 +91,14 @@ struct Work {
     of_run: usize,
 }
 
+/// An attempt that began and has not ended.
+struct Begun {
+    /// From 1, all runs together.
+    attempt: u32,
+    /// The inputs' state before any of them was read: an error is theirs, not that of what came after.
+    state: String,
+}
+
 /// What all threads of a run share.
 struct Shared<'a> {
     night: &'a Night,
@@ -102,7 +110,7 @@ struct Shared<'a> {
     options: &'a RunOptions<'a>,
     stopping: AtomicBool,
     /// Attempts begun and not ended, by position: those that a signal abandons.
-    begun: Mutex<HashMap<usize, u32>>,
+    begun: Mutex<HashMap<usize, Begun>>,
     /// The inputs' state of targets that were quarantined last.
     quarantined: HashMap<usize, String>,
 }
@@ -112,7 +120,7 @@ impl Shared<'_> {
         &self.night.targets[work.index].name
     }
 
-    fn begun(&self) -> MutexGuard<'_, HashMap<usize, u32>> {
+    fn begun(&self) -> MutexGuard<'_, HashMap<usize, Begun>> {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -172,10 +180,14 @@ pub fn run(
             quarantined.insert(*index, inputs.clone());
         }
     }
+    let name = |index: usize| night.targets[index].name.as_str();
     let work = chosen.iter().map(|index| {
-        let before = attempts.get(night.targets[*index].name.as_str()).copied().unwrap_or(0);
+        let before = attempts.get(name(*index)).copied().unwrap_or(0);
         Work { index: *index, attempt: before + 1, of_run: 1 }
     });
+    let mut work: Vec<Work> = work.collect();
+    // What the last process died over may kill this one too: after all others.
+    work.sort_by_key(|work| matches!(last.get(name(work.index)), Some(What::Started)));
     let shared = Shared {
         night,
         engine,
@@ -188,7 +200,7 @@ pub fn run(
         begun: Mutex::default(),
         quarantined,
     };
-    let (outcome, memory) = conductor::conduct(&shared, work.collect());
+    let (outcome, memory) = conductor::conduct(&shared, work);
     let recorded = shared.journal.flush();
     let summed = sum_up(&shared, memory);
     let outcome = outcome?;

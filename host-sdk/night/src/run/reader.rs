@@ -1,5 +1,6 @@
 //! From a manifest's target to exposures in the plugin, on a thread of its own.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -8,7 +9,7 @@ use pellucid_host::fits;
 use pellucid_host::product::NightRecord;
 use pellucid_host::target::{Ready, Target, find_prior};
 
-use super::{Shared, Work};
+use super::{Begun, Shared, Work};
 use crate::fault::Fault;
 use crate::ledger::What;
 
@@ -16,8 +17,8 @@ use crate::ledger::What;
 pub(super) enum Read {
     /// Ready to be submitted.
     Ready(Box<Prepared>),
-    /// Its product is there.
-    Kept(Work),
+    /// Its product is there; whether some of its samples failed.
+    Kept(Work, bool),
     /// It was quarantined before, and nothing has changed since.
     Unchanged(Work),
     /// It failed.
@@ -37,7 +38,13 @@ pub(super) fn read(shared: &Shared<'_>, work: &Mutex<Receiver<Work>>, done: &Syn
     loop {
         let next = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(work) = next else { return };
-        if shared.stopping() || done.send(one(shared, work)).is_err() {
+        if shared.stopping() {
+            return;
+        }
+        // A thread that is gone would leave the night waiting for ever.
+        let read = catch_unwind(AssertUnwindSafe(|| one(shared, work)));
+        let read = read.unwrap_or_else(|_| Read::Failed(work, Fault::of_panic()));
+        if done.send(read).is_err() {
             return;
         }
     }
@@ -45,20 +52,18 @@ pub(super) fn read(shared: &Shared<'_>, work: &Mutex<Receiver<Work>>, done: &Syn
 
 fn one(shared: &Shared<'_>, work: Work) -> Read {
     let described = &shared.night.targets[work.index];
-    if let Some(inputs) = shared.quarantined.get(&work.index)
-        && work.of_run == 1
-        && *inputs == shared.makers.state(described)
-    {
+    let state = shared.makers.state(described);
+    if work.of_run == 1 && shared.quarantined.get(&work.index) == Some(&state) {
         return Read::Unchanged(work);
     }
     let begun = Instant::now();
     let target = described.resolve();
     if let Ok(target) = &target
-        && is_done(shared, work, target)
+        && let Some(partial) = is_done(shared, work, target)
     {
-        return Read::Kept(work);
+        return Read::Kept(work, partial);
     }
-    shared.begun().insert(work.index, work.attempt);
+    shared.begun().insert(work.index, Begun { attempt: work.attempt, state });
     let event = shared.journal.record(&described.name, work.attempt, What::Started);
     (shared.options.observer)(&event, super::Count::default());
     match target.and_then(|target| prepare(shared, work, &target, begun)) {
@@ -67,23 +72,25 @@ fn one(shared: &Shared<'_>, work: Work) -> Read {
     }
 }
 
-/// Whether the product is there, whole, and of these inputs, settings and versions.
-fn is_done(shared: &Shared<'_>, work: Work, target: &Target) -> bool {
+/// Whether the product is there, whole, and of these inputs, settings and versions; and if so, whether
+/// some of its samples failed.
+fn is_done(shared: &Shared<'_>, work: Work, target: &Target) -> Option<bool> {
     let path = shared.folder.product(shared.name(work));
     if !path.exists() {
-        return false;
+        return None;
     }
     let header = match fits::verify(&path) {
         Ok(header) => header,
         Err(error) => {
             log::warn!("made again: {error}");
-            return false;
+            return None;
         }
     };
     // An input that cannot be read is reported by the attempt that follows.
     let needed = shared.makers.record(shared.night, shared.name(work), target, &shared.hashes);
     let there = NightRecord::of(&header).map(|record| record.sha256);
-    needed.is_ok_and(|needed| there.as_ref() == Some(&needed.sha256))
+    let same = needed.is_ok_and(|needed| there.as_ref() == Some(&needed.sha256));
+    same.then(|| header.integer("NFAILED").is_some_and(|failed| failed > 0))
 }
 
 fn prepare(
@@ -93,15 +100,22 @@ fn prepare(
     begun: Instant,
 ) -> Result<Prepared, Fault> {
     let name = shared.name(work);
+    let record = || shared.makers.record(shared.night, name, target, &shared.hashes);
     let make = || {
+        let before = record()?.sha256;
         let opened = target.open(&shared.hashes)?;
         let cut = opened.cut(target, find_prior(&shared.makers.models, &target.prior)?)?;
         for warning in &cut.warnings {
             log::info!("{name}: {warning}");
         }
         let ready = cut.hand_over(shared.engine)?;
-        let record = shared.makers.record(shared.night, name, target, &shared.hashes)?;
-        Ok(Prepared { work, ready, record, read_s: begun.elapsed().as_secs_f64() })
+        let read_s = begun.elapsed().as_secs_f64();
+        Ok((before, Prepared { work, ready, record: record()?, read_s }))
     };
-    make().map_err(|error| Fault::of_input(&error))
+    let (before, prepared) = make().map_err(|error| Fault::of_input(&error))?;
+    // A product with the pixels of one file and the hash of another would be kept for ever.
+    match before == prepared.record.sha256 {
+        true => Ok(prepared),
+        false => Err(Fault::passing("an input was changed while it was read")),
+    }
 }

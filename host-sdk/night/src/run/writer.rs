@@ -1,5 +1,6 @@
 //! From a finished job to a product on disk, on a thread of its own.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Instant;
 
@@ -33,7 +34,13 @@ pub(super) struct Written {
 pub(super) fn write(shared: &Shared<'_>, jobs: &Receiver<Finished>, done: &Sender<Written>) {
     while let Ok(finished) = jobs.recv() {
         let work = finished.work;
-        let result = if shared.stopping() { None } else { one(shared, finished) };
+        let result = if shared.stopping() {
+            None
+        } else {
+            // A thread that is gone would leave the night waiting for ever.
+            catch_unwind(AssertUnwindSafe(|| one(shared, finished)))
+                .unwrap_or_else(|_| Some(Err(Fault::of_panic())))
+        };
         if done.send(Written { work, result }).is_err() {
             return;
         }
