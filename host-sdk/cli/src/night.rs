@@ -156,6 +156,7 @@ fn work(args: &RunArgs) -> Run {
     let folder = Folder::new(&night.output);
     folder.make()?;
     let lock = folder.lock(args.shard)?;
+    folder.claim(&night.name)?;
     thread::spawn(leave_when_told);
     let (engine, device) = start(&night, args)?;
     let observer = |event: &Event, count: Count| tell(&line(event, count));

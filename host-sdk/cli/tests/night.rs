@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use pellucid_night::journal;
 use pellucid_night::ledger::{Event, What};
-use support::sky::{BROKEN, difference, manifest, rows, write_inputs};
+use support::sky::{BROKEN, difference, manifest, position, rows, write_inputs};
 use support::{Folder, pellucid};
 
 fn run(manifest: &Path, more: &[&str]) -> Output {
@@ -131,6 +131,60 @@ fn broken_inputs_do_not_stop_the_night() {
     let state = status(&night);
     assert_eq!(state["targets"][0]["status"], "quarantined", "{}", state["targets"][0]);
     assert!(leftovers(&out).is_empty());
+}
+
+/// Inputs that look whole, or never answer, end in a reason; mended, they are done. Products of other settings do not
+/// stay among the night's.
+#[test]
+fn what_was_mended_is_done() {
+    if !support::engine("what_was_mended_is_done") {
+        return;
+    }
+    let folder = Folder::new("night-mended");
+    write_inputs(&folder.0);
+    // The first chip's errors are cut: its DQ plane is missing without a trace.
+    let whole = std::fs::read(folder.path("frame_1.fits")).unwrap();
+    std::fs::write(folder.path("cut.fits"), &whole[..1_000_000]).unwrap();
+    assert!(Command::new("mkfifo").arg(folder.path("pipe.fits")).status().unwrap().success());
+    let table = |psf: &str| {
+        let mut text = rows(1, 0);
+        for (name, exposure, psf) in
+            [("cut", "cut.fits", ""), ("pipe", "pipe.fits", ""), ("psf", "frame_1.fits", psf)]
+        {
+            let at = position(3);
+            text += &format!("{name},{:.9},{:.9},{exposure},{psf}\n", at.ra_deg, at.dec_deg);
+        }
+        std::fs::write(folder.path("targets.csv"), text).unwrap();
+    };
+    table("psf.fits[7]");
+    let night = manifest(&folder.0, "one", "targets.csv", 2, "");
+    let out = folder.path("one.out");
+    runs(&night, &[], 3);
+    let state = status(&night);
+    for (k, word) in [(1, "cut.fits"), (2, "regular file"), (3, "[7]")] {
+        let target = &state["targets"][k];
+        assert_eq!(target["status"], "quarantined", "{target}");
+        assert!(target["reason"].as_str().unwrap().contains(word), "{target}");
+    }
+
+    table("psf.fits[1]");
+    std::fs::write(folder.path("cut.fits"), &whole).unwrap();
+    std::fs::remove_file(folder.path("pipe.fits")).unwrap();
+    std::fs::write(folder.path("pipe.fits"), &whole).unwrap();
+    runs(&night, &[], 0);
+    let count = done(&out);
+    assert_eq!((count.len(), count.values().sum::<usize>()), (4, 4), "{count:?}");
+
+    // There is no MDRIZSKY: what the products were made from holds no longer.
+    let text = std::fs::read_to_string(&night).unwrap();
+    std::fs::write(&night, text.replace("seed = 3", "seed = 3\nsky = 'header'")).unwrap();
+    runs(&night, &[], 3);
+    assert!(!out.join("products/good-000.fits").exists());
+    assert!(out.join("products/stale/good-000.fits").exists());
+
+    std::fs::write(&night, text.replace("name = 'night'", "name = 'other'")).unwrap();
+    let stderr = runs(&night, &[], 1);
+    assert!(stderr.contains("\"night\"") && stderr.contains("\"other\""), "{stderr}");
 }
 
 #[test]

@@ -29,6 +29,19 @@ pub enum NightError {
         /// Who holds it, as far as is known.
         holder: String,
     },
+    /// The folder is another night's.
+    #[error(
+        "{} is the folder of the night {there:?}, this one is {name:?}: give it an output of its own, or its old name",
+        path.display()
+    )]
+    OtherNight {
+        /// The folder.
+        path: PathBuf,
+        /// The night that it belongs to.
+        there: String,
+        /// The night that asks for it.
+        name: String,
+    },
     /// A file or folder of the night cannot be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {

@@ -1,10 +1,12 @@
 //! The folder of a night: names, lock, and what killed runs left behind.
 //!
 //! ```text
+//! night.name                 whose folder it is
 //! night.lock                 a run of the whole night holds it alone; shards share it,
 //! lock-K-of-N                and hold their own alone
 //! ledger/HOST-PID-START.jsonl
 //! products/NAME.fits
+//! products/stale/NAME.fits   of other inputs or settings, until there is a new one
 //! figures/NAME.png
 //! summary.json  report.html  slurm/
 //! ```
@@ -94,6 +96,38 @@ impl Folder {
         for name in ["products", "figures", "ledger"] {
             let path = self.root.join(name);
             fs::create_dir_all(&path).map_err(NightError::io("make the folder", &path))?;
+        }
+        Ok(())
+    }
+
+    /// Puts aside the product of a target that is none of its inputs and settings: who lists the products must
+    /// not take it for one.
+    ///
+    /// # Errors
+    /// [`NightError::Io`].
+    pub fn put_aside(&self, name: &str) -> Result<()> {
+        let (product, stale) = (self.product(name), self.root.join("products/stale"));
+        fs::create_dir_all(&stale).map_err(NightError::io("make the folder", &stale))?;
+        let aside = stale.join(format!("{name}.fits"));
+        fs::rename(&product, aside).map_err(NightError::io("put aside", &product))
+    }
+
+    /// Makes it the folder of the night `name`, of which there may be many runs; whoever calls holds the lock.
+    ///
+    /// # Errors
+    /// [`NightError::OtherNight`] if it is another's: two nights would replace each other's products.
+    /// [`NightError::Io`].
+    pub fn claim(&self, name: &str) -> Result<()> {
+        let path = self.root.join("night.name");
+        match fs::read_to_string(&path) {
+            Ok(there) if there.trim_end() == name || there.is_empty() => {}
+            Ok(there) => {
+                let (path, there) = (self.root.clone(), there.trim_end().into());
+                return Err(NightError::OtherNight { path, there, name: name.into() });
+            }
+            Err(_) => {
+                fs::write(&path, format!("{name}\n")).map_err(NightError::io("write", &path))?
+            }
         }
         Ok(())
     }

@@ -83,14 +83,25 @@ fn is_done(shared: &Shared<'_>, work: Work, target: &Target) -> Option<bool> {
         Ok(header) => header,
         Err(error) => {
             log::warn!("made again: {error}");
+            put_aside(shared, work);
             return None;
         }
     };
-    // An input that cannot be read is reported by the attempt that follows.
-    let needed = shared.makers.record(shared.night, shared.name(work), target, &shared.hashes);
-    let there = NightRecord::of(&header).map(|record| record.sha256);
-    let same = needed.is_ok_and(|needed| there.as_ref() == Some(&needed.sha256));
-    same.then(|| header.integer("NFAILED").is_some_and(|failed| failed > 0))
+    // An input that cannot be read is reported by the attempt that follows; it may come back as it was.
+    let needed =
+        shared.makers.record(shared.night, shared.name(work), target, &shared.hashes).ok()?;
+    if NightRecord::of(&header).map(|record| record.sha256) != Some(needed.sha256) {
+        put_aside(shared, work);
+        return None;
+    }
+    Some(header.integer("NFAILED").is_some_and(|failed| failed > 0))
+}
+
+/// Where it cannot be, the new product will replace it.
+fn put_aside(shared: &Shared<'_>, work: Work) {
+    if let Err(error) = shared.folder.put_aside(shared.name(work)) {
+        log::warn!("{error}");
+    }
 }
 
 fn prepare(
