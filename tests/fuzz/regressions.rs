@@ -44,6 +44,26 @@ fn model_files() {
 }
 
 #[test]
+#[cfg(feature = "torch")]
+fn model_seeds_are_valid() {
+    use pellucid_posterior::score::model_file::{Device, Precision, PriorModel};
+    use pellucid_posterior::score::noise::file::NoiseModel;
+
+    for (name, bytes) in seeds::of("models") {
+        let file = Scratch::new("safetensors", &bytes);
+        let prior = PriorModel::load(file.path(), Device::Cpu, Precision::F32);
+        let noise = NoiseModel::load(file.path(), Device::Cpu);
+        match name {
+            "field" | "turbulent" | "mixture" => drop(prior.unwrap()),
+            "noise" => drop(noise.unwrap()),
+            // As far as the weights, of which it has one.
+            "unet" => assert!(prior.unwrap_err().to_string().contains("embed.0")),
+            _ => assert!(prior.is_err() && noise.is_err()),
+        }
+    }
+}
+
+#[test]
 fn calls_of_the_interface() {
     replay("abi", abi::run);
 }

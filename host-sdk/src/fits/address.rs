@@ -48,11 +48,13 @@ impl FromStr for FitsAddress {
         let Some((path, inside)) = text.strip_suffix(']').and_then(|t| t.rsplit_once('[')) else {
             return Ok(whole);
         };
-        let extension = match (inside.trim().parse(), inside.split_once(',')) {
+        // What follows a comma and is no version belongs to the name, which no HDU will have.
+        let versioned = inside
+            .rsplit_once(',')
+            .and_then(|(name, version)| Some((name.trim(), version.trim().parse().ok()?)));
+        let extension = match (inside.trim().parse(), versioned) {
             (Ok(number), _) => Extension::Number(number),
-            (_, Some((name, version))) => {
-                Extension::Name(name.trim().into(), version.trim().parse().ok())
-            }
+            (_, Some((name, version))) => Extension::Name(name.into(), Some(version)),
             _ => Extension::Name(inside.trim().into(), None),
         };
         Ok(Self { path: path.into(), extension: Some(extension) })
@@ -93,6 +95,8 @@ mod tests {
         assert_eq!(parse("a.fits[12]").extension, Some(Extension::Number(12)));
         assert_eq!(parse("a.fits[sci]").extension, Some(Extension::Name("sci".into(), None)));
         assert_eq!(parse("a.fits[ 12 ]").extension, Some(Extension::Number(12)));
+        let wrong = Extension::Name("SCI,x".into(), None);
+        assert_eq!(parse("a.fits[SCI,x]").extension, Some(wrong));
         let second = parse("dir[1]/a.fits[SCI, 2]");
         assert_eq!(second.extension, Some(Extension::Name("SCI".into(), Some(2))));
         assert_eq!(second.path, Path::new("dir[1]/a.fits"));
