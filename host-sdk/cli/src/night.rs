@@ -15,7 +15,7 @@ use pellucid_night::ledger::{Event, What};
 use pellucid_night::plan::{Plan, plan};
 use pellucid_night::run::{Count, RunOptions, run};
 use pellucid_night::slurm::{merge, view};
-use pellucid_night::state::{Status, TargetState, gather};
+use pellucid_night::state::{TargetState, gather};
 use pellucid_night::summary::{Summary, Totals};
 use pellucid_night::{Night, NightError, journal, report};
 
@@ -360,14 +360,9 @@ fn row(target: &TargetState, interrupted: &BTreeMap<String, String>) -> [String;
     let seconds = target.seconds.map(|s| format!("{:.1}", s.read + s.sample + s.write));
     [
         target.name.clone(),
-        match target.status {
-            _ if interrupted.contains_key(&target.name) => "interrupted",
-            Status::Pending => "pending",
-            Status::Running => "running",
-            Status::Done => "done",
-            Status::Partial => "partial",
-            Status::Failed => "failed",
-            Status::Quarantined => "quarantined",
+        match interrupted.contains_key(&target.name) {
+            true => "interrupted",
+            false => target.status.name(),
         }
         .into(),
         target.attempts.to_string(),

@@ -110,7 +110,7 @@ pub(super) fn attention(state: &NightState, shown: &[Summary]) -> Markup {
             } @else {
                 ul.failures {
                     @for (target, summary) in list {
-                        li.(status::name(target.status)) {
+                        li.(target.status.name()) {
                             div.who {
                                 (status::badge(target.status))
                                 a href={ "#target=" (target.name) } { (visible(&target.name)) }

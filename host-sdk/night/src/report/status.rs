@@ -19,18 +19,6 @@ pub(super) fn rank(status: Status) -> usize {
     ORDER.iter().position(|s| *s == status).unwrap_or(ORDER.len())
 }
 
-/// Its name, also its class in the style.
-pub(super) fn name(status: Status) -> &'static str {
-    match status {
-        Status::Pending => "pending",
-        Status::Running => "running",
-        Status::Done => "done",
-        Status::Partial => "partial",
-        Status::Failed => "failed",
-        Status::Quarantined => "quarantined",
-    }
-}
-
 /// A badge; the sign says it to those who do not see the colour.
 pub(super) fn badge(status: Status) -> Markup {
     let sign = match status {
@@ -42,6 +30,6 @@ pub(super) fn badge(status: Status) -> Markup {
         Status::Quarantined => "⊘",
     };
     html! {
-        span.badge.(name(status)) { span aria-hidden="true" { (sign) } " " (name(status)) }
+        span.badge.(status.name()) { span aria-hidden="true" { (sign) } " " (status.name()) }
     }
 }

@@ -32,8 +32,8 @@ pub(super) fn targets(state: &NightState, shown: &[Summary]) -> Markup {
                 fieldset {
                     legend { "Status" }
                     @for status in status::ORDER.into_iter().filter(|s| order(*s) > 0) {
-                        label { input type="checkbox" name="status" value=(status::name(status)) checked;
-                            " " (status::name(status)) " (" (order(status)) ")" }
+                        label { input type="checkbox" name="status" value=(status.name()) checked;
+                            " " (status.name()) " (" (order(status)) ")" }
                     }
                 }
                 label { input #flagged type="checkbox"; " flagged only" }
@@ -72,7 +72,7 @@ fn row(index: usize, target: &TargetState, summary: &Summary) -> Markup {
     let href = format!("#target={}", target.name);
     let flags = quality.map_or("-", |q| q.flags.as_str());
     html! {
-        tr data-index=(index) data-name=(target.name) data-status=(status::name(target.status))
+        tr data-index=(index) data-name=(target.name) data-status=(target.status.name())
             data-flags=(flags) data-reason=[target.reason.as_deref()] {
             td.image {
                 a href=(href) tabindex="-1" aria-hidden=[summary.thumbnail.is_none().then_some("true")] {
