@@ -169,15 +169,6 @@ fn work(args: &RunArgs) -> Run {
         observer: &observer,
     };
     let outcome = run(&night, &lock, &engine, &options)?;
-    // A shard sees its own part; the page is made when all are through.
-    if args.shard.is_none() && !interrupt::requested() {
-        let page = folder.root().join("report.html");
-        let state = gather(&night, &HashCache::default())?;
-        if let Err(error) = report::write(&state, &page, &report::Options::default()) {
-            // The products are there: the night has not failed for want of a page.
-            log::warn!("no report: {error}");
-        }
-    }
     match args.json {
         true => say(std::fs::read_to_string(folder.summary()).unwrap_or_default().trim_end()),
         false => say(format_args!(
@@ -326,7 +317,7 @@ fn page(args: &ReportArgs) -> Run {
         // A night that was never run has none.
         folder.make()?;
     }
-    let usual = folder.root().join("report.html");
+    let usual = folder.report();
     let path = args.output.as_deref().unwrap_or(&usual);
     outputs::check(&[("-o", path)], [("NIGHT.toml", &*args.manifest)])?;
     let state = gather(&night, &HashCache::default())?;

@@ -92,6 +92,7 @@ fn broken_inputs_do_not_stop_the_night() {
         assert!(target["reason"].as_str().unwrap().contains(word), "{kind}: {target}");
     }
     assert!(state["targets"][0]["quality"]["chi2_reduced"][1].as_f64().unwrap() > 0.0);
+    assert!(out.join("report.html").is_file());
     let summary = std::fs::read(out.join("summary.json")).unwrap();
     let summary: serde_json::Value = serde_json::from_slice(&summary).unwrap();
     assert_eq!(summary["totals"], state["totals"]);

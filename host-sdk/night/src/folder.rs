@@ -12,7 +12,7 @@
 //! ```
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
@@ -88,6 +88,11 @@ impl Folder {
         self.root.join("summary.json")
     }
 
+    /// What the night came to, for people.
+    pub fn report(&self) -> PathBuf {
+        self.root.join("report.html")
+    }
+
     /// Makes the folders.
     ///
     /// # Errors
@@ -125,9 +130,10 @@ impl Folder {
                 let (path, there) = (self.root.clone(), there.trim_end().into());
                 return Err(NightError::OtherNight { path, there, name: name.into() });
             }
-            Err(_) => {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
                 fs::write(&path, format!("{name}\n")).map_err(NightError::io("write", &path))?
             }
+            Err(error) => return Err(NightError::io("read", &path)(error)),
         }
         Ok(())
     }

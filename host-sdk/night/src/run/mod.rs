@@ -30,6 +30,7 @@ use crate::inputs::Makers;
 use crate::journal::{self, Journal};
 use crate::ledger::{Event, What};
 use crate::manifest::Night;
+use crate::report;
 use crate::state::gather;
 use crate::summary::{MemorySample, Summary};
 
@@ -235,5 +236,15 @@ fn chosen(night: &Night, options: &RunOptions<'_>) -> Result<Vec<usize>> {
 fn sum_up(shared: &Shared<'_>, memory: Vec<MemorySample>) -> Result<()> {
     let events = journal::read(&shared.folder.ledger())?;
     let state = gather(shared.night, &shared.hashes)?;
-    Summary::new(state, &events, memory).write(&shared.folder.summary())
+    let summary = Summary::new(state, &events, memory);
+    summary.write(&shared.folder.summary())?;
+    // A shard sees its own part, and a signal does not wait: the page is made when all are through.
+    if shared.options.shard.is_none() && !(shared.options.stop)() {
+        let page = shared.folder.report();
+        if let Err(error) = report::write(&summary.state, &page, &report::Options::default()) {
+            // The products are there: the night has not failed for want of a page.
+            log::warn!("no report: {error}");
+        }
+    }
+    Ok(())
 }
